@@ -115,10 +115,11 @@ void buf_put_hex(struct buf *b, uint64_t value, uint32_t digits);
 /* buf_put_le / buf_get_le - `n` (1..8) octets, least significant first. */
 void buf_put_le(struct buf *b, uint64_t value, uint32_t n);
 
-/* buf_put_escaped - append foreign octets safely: printable ASCII as it is, the rest as \xNN, `\` as `\\`, cut after max octets of input with "...". */
+/* buf_put_escaped - append foreign octets safely: printable ASCII as it is, the rest as \xNN, `\` as `\\`, cut after max octets of input with "...".
+ *                   What does not fit is cut between two escapes, and sets overflow. */
 void buf_put_escaped(struct buf *b, struct bytes text, uint32_t max);
 
-/* buf_put_json - append as a JSON string with quotes; octets that are not UTF-8 become U+FFFD. */
+/* buf_put_json - append as a JSON string with quotes; octets that are not UTF-8 become U+FFFD. Whole or not at all. */
 void buf_put_json(struct buf *b, struct bytes text);
 
 struct cursor {

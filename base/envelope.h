@@ -37,18 +37,19 @@ struct rcpt {
     struct bytes orcpt;   /* "rfc822;x@y" as given and checked (RFC 3461 4.2), or empty */
 };
 
-/* rcpt_put - append an entry to a list under construction; overflow as any buf. */
+/* rcpt_put - append an entry to a list; overflow as any buf, also for an entry that rcpt_next() would refuse. */
 void rcpt_put(struct buf *list, const struct rcpt *r);
 
 /*
  * rcpt_next - the next entry of a list.
  * In       c          over the list; moves forward
- * Returns  true and *r filled; false at the end (c->failed false) or when the list is broken (c->failed true)
+ * Returns  true and *r filled; false at the end (c->failed false) or when the list is broken (c->failed true): cut short,
+ *          an empty or too long address, a control octet in a text, flags not 0, NEVER together with other NOTIFY_ bits
  * Owner    r borrows from the list
  */
 bool rcpt_next(struct cursor *c, struct rcpt *r);
 
-/* rcpt_list_check - whether a list is well formed and has exactly `count` entries. O(n). */
+/* rcpt_list_check - whether a list is well formed and has exactly `count` entries. ERR_BAD_VALUE, ERR_SHORT, ERR_TRAILING; O(n). */
 must_use enum err rcpt_list_check(struct bytes list, uint32_t count);
 
 /* mail_domain - the part of an address behind its last '@', or empty (the null sender, bare postmaster). */

@@ -28,13 +28,20 @@ enum { LOG_FIELD_BYTES_MAX = 256 };
  */
 void log_open(int fd, enum log_sink sink, struct bytes ident, struct bytes host, struct bytes daemon);
 
-/* log_set_fd - lines go to another descriptor from now on (log rotation). */
+/*
+ * log_set_fd - lines go to another descriptor from now on (log rotation). It must be of the same kind (file, pipe, socket) as
+ *              that of log_open(), since a locked-down process cannot ask.
+ */
 void log_set_fd(int fd);
+
+/* log_set_level - lines above this level are not written; LOG_LEVEL_INFO at the start. */
+void log_set_level(enum log_level most);
 
 /*
  * log_begin - start a line; returns the builder for its text. Always pair with log_end(); nothing in between may log.
  * log_begin_as - the same under another part's name and pid ("smtp", "bounce"): the manager writes the lines of work that
  *                others did, since it alone knows what is final.
+ * Neither puts the level's word into the text ("warning: "): only log_text() and log_err() do. A line is cut at PIPE_BUF octets.
  */
 struct buf *log_begin(enum log_level level);
 struct buf *log_begin_as(enum log_level level, struct bytes daemon, int pid);
@@ -49,7 +56,7 @@ void log_err(enum log_level level, const char *text, struct bytes what, enum err
 /* log_bytes - append foreign octets, escaped and cut to LOG_FIELD_BYTES_MAX. */
 void log_bytes(struct buf *line, struct bytes text);
 
-/* log_flush - write what was collected; called once a loop turn and before exit. */
+/* log_flush - write what was collected; called once a loop turn and before exit. Never waits; SIGPIPE must be ignored. */
 void log_flush(void);
 
 /* log_dropped - lines dropped since the start. */

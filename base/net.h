@@ -24,7 +24,7 @@ enum { NET_TEXT_BYTES_MAX = 64 };
 /* net_parse_ip - "192.0.2.1", "2001:db8::1" (no brackets, no zone). ::ffff:a.b.c.d becomes IPv4. */
 bool net_parse_ip(struct bytes text, struct net_address *out);
 
-/* net_parse_ip_port - "192.0.2.1:25", "[2001:db8::1]:25". */
+/* net_parse_ip_port - "192.0.2.1:25", "[2001:db8::1]:25"; port 1..65535. */
 bool net_parse_ip_port(struct bytes text, struct net_address *out);
 
 /* net_parse_prefix - "192.0.2.0/24", "2001:db8::/32", or a single address. Host bits must be zero. */
@@ -40,13 +40,14 @@ bool net_same_ip(const struct net_address *a, const struct net_address *b);
 bool net_in_prefix(const struct net_address *a, const struct net_prefix *p);
 
 /* net_is_special - addresses that mail from an MX may never be sent to: unspecified, loopback, link-local, multicast, broadcast,
- * reserved (RFC 6890), v4-mapped forms of these. */
+ * reserved (RFC 6890), v4-mapped and v4-compatible forms of these; also family 0. Private networks (RFC 1918) are not special. */
 bool net_is_special(const struct net_address *a);
 
 /* net_is_loopback - 127.0.0.0/8 or ::1. */
 bool net_is_loopback(const struct net_address *a);
 
-/* net_to_sockaddr / net_from_sockaddr - conversion; storage is a struct sockaddr_storage. Returns its length in octets, 0 for family 0. */
+/* net_to_sockaddr / net_from_sockaddr - conversion; storage is a struct sockaddr_storage. Returns its length in octets, 0 for family 0.
+ * A v4-mapped IPv6 address comes back as IPv4. */
 struct sockaddr_storage;
 uint32_t net_to_sockaddr(const struct net_address *a, struct sockaddr_storage *out);
 bool net_from_sockaddr(const struct sockaddr_storage *in, struct net_address *out);
