@@ -1,0 +1,177 @@
+/*
+ * config - the configuration as one checked, immutable image.
+ *
+ * The master parses the file once (base grammar in base/grammar.h, keys in mta/config/keys.h), checks it whole, and writes this image into a sealed
+ * memory file that every role maps read-only. So all roles see the same generation, and no role opens a file or parses text.
+ * An image has no pointers: texts and lists are offsets from its start. Readers use the accessors below, which check bounds.
+ */
+#ifndef MTA_CONFIG_CONFIG_H
+#define MTA_CONFIG_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/envelope.h"
+#include "base/err.h"
+#include "base/net.h"
+
+enum { CONFIG_MAGIC = 0x424b4346, CONFIG_IMAGE_VERSION = 1 };
+enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
+
+struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
+struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
+
+struct config_listener { /* listen NAME { ... } */
+    struct config_text name;
+    struct config_list addresses;       /* struct net_address */
+    struct config_list trust;           /* struct net_prefix; empty = nobody, loopback included */
+    uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
+    bool strict_lines;                  /* strict: refuse content lines over 998 octets */
+    uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+};
+
+enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT };
+enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
+
+/* What one `match` line asks for; several words on a line are alternatives of one kind; several lines must all hold. */
+enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMAIN, MATCH_RCPT, MATCH_SENDER, MATCH_SENDER_DOMAIN, MATCH_CLIENT, MATCH_TRUSTED };
+
+struct config_match {
+    uint8_t kind;                /* enum config_match_kind */
+    struct config_list names;    /* struct config_text, lower case where case does not matter, sorted by bytes_compare; tables are expanded here */
+    struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
+};
+
+struct config_route { /* route NAME { ... }, in file order */
+    struct config_text name;
+    struct config_list matches;  /* struct config_match; all must hold */
+    uint8_t action;              /* enum config_action */
+    uint8_t family;              /* enum config_family */
+    bool eight_bit_convert;      /* reserved: `8bit convert` is refused as not supported yet */
+    struct config_text relay_host;   /* RELAY: name or address text, without brackets */
+    uint16_t relay_port;
+    bool relay_is_address;
+    struct net_address relay_address;/* when it is one; port set */
+    struct config_text maildir;      /* MAILDIR: absolute path with {domain} and {local} */
+    uint16_t reject_code;            /* REJECT: 4yz or 5yz */
+    struct config_text reject_text;  /* without code; may begin with an enhanced status */
+    struct config_text helo;         /* HELO name to use; empty = hostname */
+    struct net_address source_ipv4, source_ipv6; /* family 0 = any */
+    uint32_t connections_max;        /* per destination of this route */
+    uint32_t rcpts_max;              /* recipients in one transaction */
+    uint32_t messages_per_connection;
+    uint32_t line;                   /* in its file, for explain */
+};
+
+struct config_table { struct config_text name; struct config_list names; /* struct config_text */ };
+
+struct config {
+    uint32_t magic, version;
+    uint64_t image_bytes;
+    uint64_t generation;
+    struct config_text file;          /* the file's path as given, or "embedded" */
+    struct config_text hostname, postmaster, double_bounce; /* addresses; empty = default */
+    struct config_list listeners;     /* struct config_listener */
+    struct config_list routes;        /* struct config_route */
+    struct config_list tables;        /* struct config_table */
+    struct config_text control_socket;
+    struct config_text run_dir;       /* where the control socket lives when not given */
+    uint32_t uid_base;                /* 0 = not given */
+    struct {
+        struct config_text path;      /* absolute */
+        uint64_t expire_s, delay_warning_s; /* 5d, 4h; delay_warning 0 = off */
+        uint32_t retry_count;
+        uint64_t retry_s[CONFIG_RETRY_STEPS_MAX]; /* steps; after the last: last x1.5 up to retry_max_s, with jitter */
+        uint64_t retry_max_s;         /* 4h */
+        bool retry_exact;             /* steps were given in the file: the last one repeats */
+        uint64_t max_bytes;           /* max-size; 0 = the disk is the limit */
+        uint64_t min_free_bytes;      /* 452 below this much free disk */
+        uint64_t segment_bytes;       /* 64M */
+        uint32_t node;                /* 0..1023 for ids */
+    } queue;
+    struct {
+        uint64_t message_bytes;       /* message-size 50M */
+        uint32_t rcpts;               /* recipients 1000 */
+        uint32_t hops;                /* 100 */
+        uint32_t line_bytes;          /* line-octets 64K */
+        uint32_t errors;              /* errors 20 */
+        uint32_t junk;                /* junk-commands 100 */
+        uint32_t connections;         /* connections 10000 in all */
+        uint32_t connections_client;  /* connections-per-client 50 */
+        uint32_t connections_prefix;  /* connections-per-prefix 200: /24 and /64 */
+        uint32_t data_rate;           /* data-rate, octets a second, 0 off */
+        uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
+        uint32_t destination_connections; /* default for routes: 20 */
+        uint32_t connections_out;     /* outbound connections in all: 5000 */
+    } limits;
+    struct { /* milliseconds */
+        uint64_t connect, banner, ehlo, mail, rcpt, data, data_block, data_end, rset, quit, idle;
+        uint64_t server_command, server_data, drain;
+    } timeouts;
+    struct { uint32_t receivers, delivers; } workers; /* workers { receive N; delivery N } */
+    struct {
+        bool use_stub;
+        struct net_address stub;      /* resolver { stub IP:PORT } */
+        uint64_t timeout_ms;
+    } resolver;
+    struct {
+        struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */
+        uint16_t mx_port;             /* 25 */
+    } connect;
+    struct { struct config_text user; bool create; } mailbox;
+    struct {
+        uint8_t target;               /* 0 stderr, 1 file, 2 syslog */
+        struct config_text path, ident; /* ident default "mta" */
+        uint8_t level;                /* enum log_level */
+    } log;
+    struct { bool require_all; uint8_t engine; /* 0 auto, 1 io_uring, 2 epoll */ } sandbox;
+};
+
+/* config_bytes - a text of the image. Empty for an offset that is not inside it. */
+struct bytes config_bytes(const struct config *c, struct config_text t);
+
+/* config_items - the first item of a list, or NULL when empty or out of bounds; item_bytes is sizeof of the item. */
+const void *config_items(const struct config *c, struct config_list list, uint32_t item_bytes);
+#define CONFIG_ITEMS(c, list, type) ((const type *)config_items((c), (list), (uint32_t)sizeof(type)))
+
+/* config_map - map a sealed image from a descriptor, read-only, and check magic, version and size. */
+must_use enum err config_map(int fd, const struct config **out);
+
+/* ---- routing: a pure function of image and question; used by the receiver (admission) and by the manager (scheduling) ---- */
+
+struct route_question {
+    struct bytes rcpt;                /* local@domain, domain in lower case */
+    struct bytes sender;              /* empty = <> */
+    const struct net_address *client; /* NULL or family 0: our own mail */
+    bool trusted;                     /* client was trusted when the message came in */
+    bool local;                       /* Bulkhead's own mail */
+};
+
+/* route_find - index of the first route whose every match holds, or -1. Cost: O(routes x log names). */
+int32_t route_find(const struct config *c, const struct route_question *q);
+
+/* route_admits_stranger - whether a client without trust may send to q->rcpt: the first matching route must name the domain by rcpt-domain
+ * (or the address by rcpt); `any`, and matches on sender or client, admit nobody. *route is the first matching route or -1. */
+bool route_admits_stranger(const struct config *c, const struct route_question *q, int32_t *route);
+
+/* config_trusts - whether a listener's trust names this client. */
+bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client);
+
+/* ---- making an image: master, mtad --check, mtactl config ---- */
+
+struct config_problem_sink { /* where each problem goes, as "file:line:column: error: ..." without newline */
+    void (*report)(void *context, bool is_error, struct bytes text);
+    void *context;
+};
+
+/*
+ * config_load - parse, check, and build an image.
+ * In       path      NUL-terminated path of the file (our own argv); NULL = the embedded default
+ *          state_dir for the embedded default: where the state goes
+ * Out      *fd       sealed memory file with the image
+ * Returns  ERR_NONE, or ERR_BAD_VALUE after every problem of the run was reported
+ */
+must_use enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd);
+
+/* config_show - print the image back in the file's grammar, with defaults (mtactl config show). */
+void config_show(const struct config *c, struct buf *out);
+
+#endif

@@ -1,0 +1,315 @@
+/*
+ * messages - every message between processes, defined once.
+ *
+ * One field-list macro a message, one row a message. From these come structs, encoder, decoder, printer, direction check, size assertions,
+ * fuzz seeds, docs/ipc.md. Nothing about a message is written twice.
+ *
+ * A field is F(kind, name, maximum) with kind u8 u16 u32 u64 i64 bytes id(message id) addr(address); maximum is in octets for bytes, and the
+ * greatest legal value for integers (0 = any). `bytes` borrow from the receive buffer and die when the handler returns.
+ * Verdict fields stand in one group macro, since a verdict crosses several channels.
+ */
+#ifndef MTA_IPC_MESSAGES_H
+#define MTA_IPC_MESSAGES_H
+
+#include "base/limits.h"
+
+enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
+enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024 };
+
+/* A verdict (base/verdict.h), spread. */
+#define IPC_VERDICT(F) \
+    F(u8, class, 3)                               /* enum verdict_class */ \
+    F(u8, scope, 3)                               /* enum verdict_scope */ \
+    F(u8, step, 31)                               /* enum mail_step */ \
+    F(u8, maybe_duplicate, 1)                     \
+    F(u8, remote, 1)                              /* text is the remote's words */ \
+    F(u16, code, 599)                             /* SMTP reply code, 0 = none */ \
+    F(u8, enhanced_class, 5)                      \
+    F(u16, enhanced_subject, 999)                 \
+    F(u16, enhanced_detail, 999)                  \
+    F(bytes, text, REPLY_TEXT_BYTES_MAX)
+
+/* ---- every role and the master ---- */
+#define IPC_READY_FIELDS(F) \
+    F(u64, list_hash, 0)                          /* hash of this table: all processes come from one build */ \
+    F(u32, layers, 0)                             /* LAYER_ bits that are on */ \
+    F(u8, engine, 2)                              /* enum ring_engine; 0 = this role has no ring */
+#define IPC_CHANNEL_FIELDS(F) \
+    F(u8, peer_role, 31)                          \
+    F(u16, peer_index, 0)                         \
+    F(u32, peer_epoch, 0)                         /* counts the starts of that place; never reused */
+#define IPC_PING_FIELDS(F) F(u64, number, 0)
+#define IPC_PONG_FIELDS(F) F(u64, number, 0)
+#define IPC_DRAIN_FIELDS(F) F(u64, within_ms, 0)  /* finish what is in hand within this, then DRAINED and end */
+#define IPC_DRAINED_FIELDS(F) F(u32, unfinished, 0)
+#define IPC_LOG_TO_FIELDS(F) F(u8, sink, 1)       /* enum log_sink; the descriptor takes the lines from now on */
+#define IPC_DIED_FIELDS(F) \
+    F(u8, role, 31)                               \
+    F(u16, index, 0)                              \
+    F(u32, epoch, 0)                              \
+    F(u32, pid, 0)                                \
+    F(u8, signal, 64)                             /* 0 = exited */ \
+    F(u8, exit_code, 0)
+#define IPC_LISTENER_FIELDS(F) \
+    F(u16, listener, 0)                           /* index in the configuration */ \
+    F(addr, address, 0)
+#define IPC_ROLE_STATE_FIELDS(F) \
+    F(u8, role, 31)                               \
+    F(u16, index, 0)                              \
+    F(u32, pid, 0)                                \
+    F(u32, restarts, 0)                           \
+    F(u8, state, 4)                               /* enum role_state, mta/process/process.h */ \
+    F(u32, layers, 0)                             \
+    F(u8, engine, 2)                              \
+    F(i64, started_wall_us, 0)
+/* The black box of a worker (architecture: how a worker's death is contained): `box` is written by the worker, `grants` by the manager. */
+#define IPC_BOX_FIELDS(F) \
+    F(u8, role, 31)                               \
+    F(u16, index, 0)                              \
+    F(u32, epoch, 0)                              \
+    F(u8, grants, 1)                              /* 0 = the descriptor is the box, 1 = the grants */
+
+/* ---- receiving ---- */
+#define IPC_CLIENT_FIELDS(F) \
+    F(u64, connection, 0)                         /* never reused by this acceptor */ \
+    F(u16, listener, 0)                           \
+    F(u8, trusted, 1)                             /* the listener's trust names the client */ \
+    F(u16, refuse_code, 599)                      /* 0 = serve; 421 = say so politely and close (limits) */ \
+    F(addr, client, 0)                            \
+    F(addr, local, 0)                             \
+    F(bytes, refuse_text, 200)
+#define IPC_CLIENT_CLOSED_FIELDS(F) F(u64, connection, 0)
+#define IPC_CLIENT_NAME_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(addr, client, 0)
+#define IPC_CLIENT_NAMED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */
+#define IPC_MAILBOX_CHECK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, route, 0)                              \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_MAILBOX_CHECKED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, known, 2)                               /* 0 no such mailbox, 1 exists or will be made, 2 cannot tell now */
+#define IPC_BODY_OPEN_FIELDS(F) F(u64, transaction, 0)
+#define IPC_BODY_FILE_FIELDS(F) \
+    F(u64, transaction, 0)                        \
+    F(u64, body, 0)                               /* body file id; the descriptor is writable until COMMIT */
+#define IPC_BODY_REFUSED_FIELDS(F) \
+    F(u64, transaction, 0)                        \
+    F(u16, code, 599)                             \
+    F(bytes, text, 200)
+#define IPC_BODY_DROP_FIELDS(F) F(u64, body, 0)   /* the transaction ended without COMMIT: the file may go */
+#define IPC_RCPTS_FIELDS(F) \
+    F(u64, transaction, 0)                        \
+    F(u32, first, RECIPIENTS_HARD_MAX)            /* index of the first entry */ \
+    F(u32, count, RECIPIENTS_HARD_MAX)            \
+    F(bytes, rcpts, RCPTS_RECORD_BYTES_MAX)       /* base/envelope.h */
+#define IPC_COMMIT_FIELDS(F) \
+    F(u64, transaction, 0)                        /* of this receiver and epoch: with them the origin; repeated after a manager's restart */ \
+    F(u32, flags, 0)                              /* MAIL_ bits */ \
+    F(u8, ret, 2)                                 \
+    F(u16, listener, 0)                           \
+    F(addr, client, 0)                            \
+    F(bytes, client_name, HOST_NAME_BYTES_MAX)    \
+    F(bytes, helo, HOST_NAME_BYTES_MAX)           \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
+    F(bytes, message_id, MESSAGE_ID_BYTES_MAX)    /* header field, for the log */ \
+    F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       /* all, those of RCPTS records too */ \
+    F(bytes, rcpts, RCPTS_INLINE_BYTES_MAX)       /* the last part of the list, or all of it */ \
+    F(bytes, prefix, PREFIX_BYTES_MAX)            /* Received and other fields put in front */ \
+    F(u32, id_offset, PREFIX_BYTES_MAX)           /* where in prefix the 16 octets of the id go */ \
+    F(u64, body, 0)                               /* body file id, 0 = inline */ \
+    F(u64, body_bytes, 0)                         \
+    F(u64, header_bytes, 0)                       /* of the body: up to and with the empty line */ \
+    F(bytes, content, BODY_INLINE_BYTES_MAX)      /* the body when inline */
+#define IPC_COMMITTED_FIELDS(F) \
+    F(u64, transaction, 0)                        \
+    F(id, message, 0)                             /* durable now */
+#define IPC_REFUSED_FIELDS(F) \
+    F(u64, transaction, 0)                        \
+    F(u16, code, 599)                             /* 4yz, 5yz */ \
+    F(u8, enhanced_class, 5)                      \
+    F(u16, enhanced_subject, 999)                 \
+    F(u16, enhanced_detail, 999)                  \
+    F(bytes, text, 200)
+#define IPC_STORAGE_FIELDS(F) \
+    F(u8, accepting, 1)                           /* 0: answer MAIL with 452 4.3.1 */ \
+    F(bytes, reason, 200)
+
+/* ---- resolving ---- */
+#define IPC_LOOKUP_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, kind, 2)                                /* enum lookup_kind: 1 MX then addresses, 2 addresses only */ \
+    F(u8, family, 2)                              /* enum config_family */ \
+    F(bytes, name, HOST_NAME_BYTES_MAX)
+#define IPC_ANSWER_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 7)                              /* enum answer_status: 1 found, 2 no such domain, 3 no data, 4 null MX, 5 temporary, 6 bogus, 7 loops to us */ \
+    F(u8, implicit, 1)                            /* no MX: the name's own addresses */ \
+    F(u8, secure, 1)                              /* DNSSEC */ \
+    F(u32, ttl_s, 0)                              \
+    F(bytes, hosts, IPC_ANSWER_BYTES_MAX)         /* list: mta/ipc/hosts.h; in order of preference, equal ones shuffled */ \
+    F(bytes, text, 200)                           /* reason, for the log */
+
+/* ---- connecting and delivering ---- */
+#define IPC_CONNECT_FIELDS(F) \
+    F(u64, connection, 0)                         /* manager's, never reused */ \
+    F(u16, worker, 0)                             /* index and epoch of the deliver process that is to get the socket */ \
+    F(u32, worker_epoch, 0)                       \
+    F(u16, route, 0)                              /* for source addresses, family, port checks */ \
+    F(u8, from_mx, 1)                             /* targets came from DNS MX: special and own addresses are refused unless allowed */ \
+    F(u16, port, 0)                               \
+    F(u64, deadline_ms, 0)                        /* for all addresses together, from now */ \
+    F(bytes, host, HOST_NAME_BYTES_MAX)           /* name for the worker's texts */ \
+    F(bytes, helo, HOST_NAME_BYTES_MAX)           \
+    F(u8, helo_only, 1)                           /* last time the remote closed at EHLO: say HELO */ \
+    F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* 19 octets each: family, ip[16], port */
+#define IPC_CONNECTED_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(addr, remote, 0)                            \
+    F(u32, took_us, 0)
+#define IPC_FAILED_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(u8, permanent, 1)                           /* policy forbids every address: no later try helps */ \
+    F(addr, remote, 0)                            /* the last one tried */ \
+    F(bytes, text, REPLY_TEXT_BYTES_MAX)          /* e.g. "connect to mx.example.com[192.0.2.1]:25: Connection refused" */
+#define IPC_CONNECT_CANCEL_FIELDS(F) F(u64, connection, 0)
+#define IPC_SOCKET_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(addr, remote, 0)                            \
+    F(u8, helo_only, 1)                           \
+    F(bytes, host, HOST_NAME_BYTES_MAX)           \
+    F(bytes, helo, HOST_NAME_BYTES_MAX)
+#define IPC_ATTEMPT_RCPTS_FIELDS(F) \
+    F(u64, attempt, 0)                            \
+    F(u32, first, RECIPIENTS_HARD_MAX)            \
+    F(u32, count, RECIPIENTS_HARD_MAX)            \
+    F(bytes, rcpts, RCPTS_RECORD_BYTES_MAX)
+#define IPC_ATTEMPT_FIELDS(F) \
+    F(u64, attempt, 0)                            /* manager's, never reused */ \
+    F(u64, connection, 0)                         /* the socket may come after this */ \
+    F(id, message, 0)                             \
+    F(u32, flags, 0)                              /* MAIL_ bits */ \
+    F(u8, ret, 2)                                 \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
+    F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       \
+    F(bytes, rcpts, RCPTS_INLINE_BYTES_MAX)       \
+    F(bytes, prefix, PREFIX_BYTES_MAX)            \
+    F(u64, body_skip, 0)                          /* octets of the file to leave out at its start */ \
+    F(u64, body_bytes, 0)                         /* octets of body, inline or in the descriptor */ \
+    F(bytes, content, BODY_INLINE_BYTES_MAX)      /* the body when no descriptor comes along */
+#define IPC_RESULT_FIELDS(F) \
+    F(u64, attempt, 0)                            \
+    F(u32, first, RECIPIENTS_HARD_MAX)            /* recipients first..first+count of the attempt share this verdict; class 0: not tried, give it out again */ \
+    F(u32, count, RECIPIENTS_HARD_MAX)            \
+    F(u8, last, 1)                                /* nothing more comes for this attempt: the connection is idle, unless CLOSED follows */ \
+    F(u32, connection_uses, 0)                    /* messages over this connection, this one included */ \
+    F(u32, transfer_us, 0)                        \
+    F(u32, greeting_us, 0)                        /* banner and EHLO, for the first message of a connection */ \
+    IPC_VERDICT(F)
+#define IPC_CLOSED_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(u8, helo_only_next, 1)                      /* the remote closed at EHLO: a new connection may try HELO */ \
+    F(u8, reuse_off, 1)                           /* the remote said 421 after a message: do not reuse connections to it for now */ \
+    IPC_VERDICT(F)                                /* class 0 = it ended well */
+#define IPC_CLOSE_FIELDS(F) F(u64, connection, 0) /* say QUIT and close */
+
+/* ---- into a mailbox ---- */
+#define IPC_DELIVER_FIELDS(F) \
+    F(u64, attempt, 0)                            \
+    F(id, message, 0)                             \
+    F(u16, route, 0)                              \
+    F(u32, rcpt_index, RECIPIENTS_HARD_MAX)       /* makes the file name unique for ever */ \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)        \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, prefix, PREFIX_BYTES_MAX)            \
+    F(u64, body_skip, 0)                          \
+    F(u64, body_bytes, 0)                         \
+    F(bytes, content, BODY_INLINE_BYTES_MAX)
+#define IPC_DELIVERED_FIELDS(F) \
+    F(u64, attempt, 0)                            \
+    F(u32, transfer_us, 0)                        \
+    IPC_VERDICT(F)
+
+/* ---- operating ---- */
+#define IPC_ADMIN_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, verb, 63)                               /* enum admin_verb, mta/ipc/admin.h */ \
+    F(u32, uid, 0)                                \
+    F(u8, dry_run, 1)                             /* count only */ \
+    F(id, message, 0)                             /* filter: --id; 0 = none */ \
+    F(u8, state, 7)                               /* filter: enum admin_state; 0 = any */ \
+    F(i64, older_s, 0)                            /* filter: age at least */ \
+    F(u64, larger_bytes, 0)                       /* filter */ \
+    F(u64, limit, 0)                              /* filter: at most so many messages; 0 = all */ \
+    F(i64, at_wall_s, 0)                          /* retry-at */ \
+    F(u64, cursor, 0)                             /* list: continue behind this id (slices) */ \
+    F(bytes, to, MAIL_ADDRESS_BYTES_MAX)          /* filters: whole address or "*@domain" */ \
+    F(bytes, from, MAIL_ADDRESS_BYTES_MAX)        \
+    F(bytes, domain, HOST_NAME_BYTES_MAX)         \
+    F(bytes, site, HOST_NAME_BYTES_MAX)           /* filter, and the object of site verbs */ \
+    F(bytes, route, 64)                           \
+    F(bytes, client, 64)                          /* prefix text */ \
+    F(bytes, reason, 256)                         /* substring of the last reason; text for hold, suspend, bounce */
+#define IPC_ADMIN_ROW_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(bytes, json, IPC_JSON_BYTES_MAX)            /* one object; built by the manager with buf_put_json */
+#define IPC_ADMIN_END_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 5)                              /* exit code of mtactl */ \
+    F(u64, messages, 0)                           \
+    F(u64, recipients, 0)                         \
+    F(u64, cursor, 0)                             /* 0 = the listing is complete */ \
+    F(bytes, text, 512)
+
+/*    id  NAME            name            from       to         fd  fields            fd: 0 never, 1 always, 2 may */
+#define IPC_MESSAGES(M) \
+    M(1,  READY,          ready,          ANY,       MASTER,    0, IPC_READY_FIELDS) \
+    M(2,  CHANNEL,        channel,        MASTER,    ANY,       1, IPC_CHANNEL_FIELDS) \
+    M(3,  PING,           ping,           MASTER,    ANY,       0, IPC_PING_FIELDS) \
+    M(4,  PONG,           pong,           ANY,       MASTER,    0, IPC_PONG_FIELDS) \
+    M(5,  DRAIN,          drain,          MASTER,    ANY,       0, IPC_DRAIN_FIELDS) \
+    M(6,  DRAINED,        drained,        ANY,       MASTER,    0, IPC_DRAINED_FIELDS) \
+    M(7,  LOG_TO,         log_to,         MASTER,    ANY,       1, IPC_LOG_TO_FIELDS) \
+    M(8,  DIED,           died,           MASTER,    ANY,       0, IPC_DIED_FIELDS) \
+    M(9,  LISTENER,       listener,       MASTER,    ACCEPTOR,  1, IPC_LISTENER_FIELDS) \
+    M(10, ROLE_STATE,     role_state,     MASTER,    CONTROL,   0, IPC_ROLE_STATE_FIELDS) \
+    M(11, BOX,            box,            MASTER,    ANY,       1, IPC_BOX_FIELDS) \
+    M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
+    M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
+    M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \
+    M(23, CLIENT_NAMED,   client_named,   RESOLVER,  RECEIVER,  0, IPC_CLIENT_NAMED_FIELDS) \
+    M(24, MAILBOX_CHECK,  mailbox_check,  RECEIVER,  MAILBOX,   0, IPC_MAILBOX_CHECK_FIELDS) \
+    M(25, MAILBOX_CHECKED,mailbox_checked,MAILBOX,   RECEIVER,  0, IPC_MAILBOX_CHECKED_FIELDS) \
+    M(26, BODY_OPEN,      body_open,      RECEIVER,  MANAGER,   0, IPC_BODY_OPEN_FIELDS) \
+    M(27, BODY_FILE,      body_file,      MANAGER,   RECEIVER,  1, IPC_BODY_FILE_FIELDS) \
+    M(28, BODY_REFUSED,   body_refused,   MANAGER,   RECEIVER,  0, IPC_BODY_REFUSED_FIELDS) \
+    M(29, BODY_DROP,      body_drop,      RECEIVER,  MANAGER,   0, IPC_BODY_DROP_FIELDS) \
+    M(30, RCPTS,          rcpts,          RECEIVER,  MANAGER,   0, IPC_RCPTS_FIELDS) \
+    M(31, COMMIT,         commit,         RECEIVER,  MANAGER,   0, IPC_COMMIT_FIELDS) \
+    M(32, COMMITTED,      committed,      MANAGER,   RECEIVER,  0, IPC_COMMITTED_FIELDS) \
+    M(33, REFUSED,        refused,        MANAGER,   RECEIVER,  0, IPC_REFUSED_FIELDS) \
+    M(34, STORAGE,        storage,        MANAGER,   RECEIVER,  0, IPC_STORAGE_FIELDS) \
+    M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
+    M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
+    M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \
+    M(51, CONNECTED,      connected,      CONNECTOR, MANAGER,   0, IPC_CONNECTED_FIELDS) \
+    M(52, FAILED,         failed,         CONNECTOR, MANAGER,   0, IPC_FAILED_FIELDS) \
+    M(53, CONNECT_CANCEL, connect_cancel, MANAGER,   CONNECTOR, 0, IPC_CONNECT_CANCEL_FIELDS) \
+    M(54, SOCKET,         socket,         CONNECTOR, DELIVER,   1, IPC_SOCKET_FIELDS) \
+    M(60, ATTEMPT_RCPTS,  attempt_rcpts,  MANAGER,   DELIVER,   0, IPC_ATTEMPT_RCPTS_FIELDS) \
+    M(61, ATTEMPT,        attempt,        MANAGER,   DELIVER,   2, IPC_ATTEMPT_FIELDS) \
+    M(62, RESULT,         result,         DELIVER,   MANAGER,   0, IPC_RESULT_FIELDS) \
+    M(63, CLOSED,         closed,         DELIVER,   MANAGER,   0, IPC_CLOSED_FIELDS) \
+    M(64, CLOSE,          close,          MANAGER,   DELIVER,   0, IPC_CLOSE_FIELDS) \
+    M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
+    M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
+    M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
+    M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
+    M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS)
+
+#endif
