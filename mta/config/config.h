@@ -4,6 +4,7 @@
  * The master parses the file once (base grammar in base/grammar.h, keys in mta/config/keys.h), checks it whole, and writes this image into a sealed
  * memory file that every role maps read-only. So all roles see the same generation, and no role opens a file or parses text.
  * An image has no pointers: texts and lists are offsets from its start. Readers use the accessors below, which check bounds.
+ * Every field has its default filled in: a reader never decides what "not given" means, but where a comment says so.
  */
 #ifndef MTA_CONFIG_CONFIG_H
 #define MTA_CONFIG_CONFIG_H
@@ -24,10 +25,12 @@ struct config_listener { /* listen NAME { ... } */
     struct config_list addresses;       /* struct net_address */
     struct config_list trust;           /* struct net_prefix; empty = nobody, loopback included */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
-    bool strict_lines;                  /* strict: refuse content lines over 998 octets */
+    bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
 };
 
+enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
+enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
 enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT };
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
 
@@ -36,7 +39,8 @@ enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMA
 
 struct config_match {
     uint8_t kind;                /* enum config_match_kind */
-    struct config_list names;    /* struct config_text, lower case where case does not matter, sorted by bytes_compare; tables are expanded here */
+    struct config_text words;    /* as written behind the kind, e.g. "domains example.org"; for show and explain */
+    struct config_list names;    /* struct config_text, lower case, sorted by bytes_compare, no twins; tables are expanded here; "" is <> */
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
 };
 
@@ -58,33 +62,40 @@ struct config_route { /* route NAME { ... }, in file order */
     uint32_t connections_max;        /* per destination of this route */
     uint32_t rcpts_max;              /* recipients in one transaction */
     uint32_t messages_per_connection;
-    uint32_t line;                   /* in its file, for explain */
+    struct config_text file;         /* where it stands, for explain */
+    uint32_t line;
 };
 
-struct config_table { struct config_text name; struct config_list names; /* struct config_text */ };
+struct config_table { /* table NAME { inline A B ... } or { file PATH } */
+    struct config_text name;
+    struct config_text file;         /* its path when it came from one */
+    struct config_list names;        /* struct config_text, as written and in that order */
+};
 
 struct config {
     uint32_t magic, version;
     uint64_t image_bytes;
     uint64_t generation;
     struct config_text file;          /* the file's path as given, or "embedded" */
-    struct config_text hostname, postmaster, double_bounce; /* addresses; empty = default */
+    struct config_text hostname;      /* hostname NAME; the system's own name when not given */
+    struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
+    struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
-    struct config_text control_socket;
-    struct config_text run_dir;       /* where the control socket lives when not given */
-    uint32_t uid_base;                /* 0 = not given */
+    struct config_text run_dir;       /* run-dir PATH; /run/mta */
+    struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
+    uint32_t uid_base;                /* uid-base N; 0 = not given */
     struct {
-        struct config_text path;      /* absolute */
+        struct config_text path;      /* absolute; /var/lib/mta/queue */
         uint64_t expire_s, delay_warning_s; /* 5d, 4h; delay_warning 0 = off */
         uint32_t retry_count;
         uint64_t retry_s[CONFIG_RETRY_STEPS_MAX]; /* steps; after the last: last x1.5 up to retry_max_s, with jitter */
-        uint64_t retry_max_s;         /* 4h */
+        uint64_t retry_max_s;         /* retry-max 4h */
         bool retry_exact;             /* steps were given in the file: the last one repeats */
         uint64_t max_bytes;           /* max-size; 0 = the disk is the limit */
-        uint64_t min_free_bytes;      /* 452 below this much free disk */
-        uint64_t segment_bytes;       /* 64M */
+        uint64_t min_free_bytes;      /* min-free 256M: 452 below this much free disk */
+        uint64_t segment_bytes;       /* segment-size 64M */
         uint32_t node;                /* 0..1023 for ids */
     } queue;
     struct {
@@ -106,23 +117,23 @@ struct config {
         uint64_t connect, banner, ehlo, mail, rcpt, data, data_block, data_end, rset, quit, idle;
         uint64_t server_command, server_data, drain;
     } timeouts;
-    struct { uint32_t receivers, delivers; } workers; /* workers { receive N; delivery N } */
+    struct { uint32_t receivers, delivers; } workers; /* workers { smtp N; delivery N }: 2 and 2 */
     struct {
         bool use_stub;
         struct net_address stub;      /* resolver { stub IP:PORT } */
-        uint64_t timeout_ms;
+        uint64_t timeout_ms;          /* timeout 30s: a whole look-up */
     } resolver;
     struct {
         struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */
         uint16_t mx_port;             /* 25 */
     } connect;
-    struct { struct config_text user; bool create; } mailbox;
+    struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
     struct {
-        uint8_t target;               /* 0 stderr, 1 file, 2 syslog */
+        uint8_t target;               /* enum config_log_target */
         struct config_text path, ident; /* ident default "mta" */
         uint8_t level;                /* enum log_level */
     } log;
-    struct { bool require_all; uint8_t engine; /* 0 auto, 1 io_uring, 2 epoll */ } sandbox;
+    struct { bool require_all; uint8_t engine; /* enum config_engine */ } sandbox; /* sandbox { require all; engine auto|io_uring|epoll } */
 };
 
 /* config_bytes - a text of the image. Empty for an offset that is not inside it. */
@@ -134,6 +145,9 @@ const void *config_items(const struct config *c, struct config_list list, uint32
 
 /* config_map - map a sealed image from a descriptor, read-only, and check magic, version and size. */
 must_use enum err config_map(int fd, const struct config **out);
+
+/* config_unmap - forget a mapped image; NULL is allowed. */
+void config_unmap(const struct config *c);
 
 /* ---- routing: a pure function of image and question; used by the receiver (admission) and by the manager (scheduling) ---- */
 
@@ -165,13 +179,17 @@ struct config_problem_sink { /* where each problem goes, as "file:line:column: e
 /*
  * config_load - parse, check, and build an image.
  * In       path      NUL-terminated path of the file (our own argv); NULL = the embedded default
- *          state_dir for the embedded default: where the state goes
+ *          state_dir for the embedded default: the absolute path of the folder where the state goes; else unused
  * Out      *fd       sealed memory file with the image
- * Returns  ERR_NONE, or ERR_BAD_VALUE after every problem of the run was reported
+ * Returns  ERR_NONE, or ERR_BAD_VALUE after every problem of the run was reported; ERR_NO_MEMORY or ERR_SYSTEM, reported too, when
+ *          there is no memory file to be had
  */
 must_use enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd);
 
-/* config_show - print the image back in the file's grammar, with defaults (mtactl config show). */
+/* config_show - print the image back in the file's grammar, with defaults (mtactl config show). out->overflow when it did not fit. */
 void config_show(const struct config *c, struct buf *out);
+
+/* config_reference - print every key with unit, default, bounds and meaning as mdoc(7) list items, for mta.conf(5). */
+void config_reference(struct buf *out);
 
 #endif
