@@ -3,7 +3,14 @@
  *
  * Sans-I/O. The whole protocol is one table (smtp/client_table.h): rows are the step whose answer is awaited, columns what came, cells
  * the move. One cell alone is `delivered`. The process owns the socket, the content, the clock; it calls, reads the effects, and acts.
- * A connection carries one message after another: start, ..., done (idle), start, ... quit.
+ * A connection carries one message after another: start, ..., job_done, start, ... quit.
+ *
+ * Every recipient of a job ends in exactly one of these ways:
+ *   - a verdict (delivered, later, never) was reported for it;
+ *   - a verdict of class VERDICT_NONE was reported: it was not tried, since the remote takes only so many in one transaction
+ *     (LIMITS RCPTMAX); the process puts it into another job, on this connection or another, at once and without blame;
+ *   - nothing was reported and fx->next_host is set with fx->job_done: the host failed before anything could be delivered; the process
+ *     tries the next host, or gives the recipient the verdict in fx->site when there is none.
  */
 #ifndef SMTP_CLIENT_H
 #define SMTP_CLIENT_H
@@ -15,40 +22,79 @@
 #include "smtp/reply.h"
 
 /* Columns of the table. */
-enum smtp_answer { SMTP_ANSWER_2XX = 0, SMTP_ANSWER_3XX, SMTP_ANSWER_4XX, SMTP_ANSWER_5XX, SMTP_ANSWER_421, SMTP_ANSWER_JUNK, SMTP_ANSWER_GONE, SMTP_ANSWER_LATE, SMTP_ANSWER_COUNT };
-
-/* Rows of the table. */
-enum smtp_client_step { SMTP_CLIENT_BANNER = 0, SMTP_CLIENT_EHLO, SMTP_CLIENT_HELO, SMTP_CLIENT_MAIL, SMTP_CLIENT_RCPT, SMTP_CLIENT_DATA, SMTP_CLIENT_DOT, SMTP_CLIENT_RSET, SMTP_CLIENT_QUIT, SMTP_CLIENT_IDLE, SMTP_CLIENT_STEP_COUNT };
-
-struct smtp_client_config { /* shared, outlives the client */
-    uint64_t timeout_ms[SMTP_CLIENT_STEP_COUNT]; /* whole reply, by step; defaults of RFC 5321 4.5.3.2 */
-    uint64_t data_block_timeout_ms;              /* while content is being sent */
+enum smtp_answer {
+    SMTP_ANSWER_2XX = 0,
+    SMTP_ANSWER_3XX,
+    SMTP_ANSWER_4XX,
+    SMTP_ANSWER_5XX,
+    SMTP_ANSWER_421,  /* the service closes the connection */
+    SMTP_ANSWER_JUNK, /* no reply by the grammar, or one that nobody asked for */
+    SMTP_ANSWER_GONE, /* end of file or reset */
+    SMTP_ANSWER_LATE, /* the deadline passed */
+    SMTP_ANSWER_COUNT
 };
 
-struct smtp_client_job { /* one message for one connection; memory of the process, valid until the job is done */
+/* Rows of the table: the step whose answer is awaited. BODY and IDLE await none: anything that comes there comes unasked. */
+enum smtp_client_step {
+    SMTP_CLIENT_BANNER = 0,
+    SMTP_CLIENT_EHLO,
+    SMTP_CLIENT_HELO,
+    SMTP_CLIENT_MAIL,
+    SMTP_CLIENT_RCPT,
+    SMTP_CLIENT_DATA,
+    SMTP_CLIENT_BODY, /* content is being sent, its end is not */
+    SMTP_CLIENT_DOT,
+    SMTP_CLIENT_RSET,
+    SMTP_CLIENT_QUIT,
+    SMTP_CLIENT_IDLE,
+    SMTP_CLIENT_STEP_COUNT
+};
+
+struct smtp_client_config { /* shared, outlives the client */
+    /* By step, for the whole reply; BODY: between two reports of progress; IDLE: until QUIT is said. smtp_client_config_init() fills in. */
+    uint64_t timeout_ms[SMTP_CLIENT_STEP_COUNT];
+};
+
+/* smtp_client_config_init - the timeouts of the table (RFC 5321 4.5.3.2). */
+void smtp_client_config_init(struct smtp_client_config *config);
+
+struct smtp_client_job { /* one message for one connection; memory of the process, valid until fx->job_done */
     struct bytes sender;     /* empty = <> */
-    struct bytes rcpts;      /* flat list, base/envelope.h */
-    uint32_t rcpt_count;
+    struct bytes rcpts;      /* flat list, base/envelope.h; rcpt_list_check()ed by the process */
+    uint32_t rcpt_count;     /* > 0 */
     uint32_t flags;          /* MAIL_ bits */
-    uint8_t ret;
-    struct bytes envid;
+    uint8_t ret;             /* RET_ value */
+    struct bytes envid;      /* xtext, or empty */
     uint64_t content_bytes;  /* prefix and body, for SIZE= */
 };
 
-enum { SMTP_CLIENT_PIPE_MAX = 256 }; /* commands awaiting their reply; bounds what a pipelined flight may hold */
-
-/* What the process must do, in this order: send out; report verdicts; act on the flag. */
-struct smtp_client_effects {
-    struct buf out;           /* commands to send */
-    bool want_content;        /* pump the content (dot-stuffed), then call smtp_client_content_sent() */
-    bool want_empty_content;  /* 354 came though no recipient was taken: end at once with a lone dot (RFC 2920 3.1); the answer is discarded */
-    bool job_done;            /* all recipients of the job have a verdict; the connection is idle, or closing */
-    bool close;               /* close the connection (QUIT was answered, or it cannot be used) */
-    bool next_host;           /* no recipient was judged: the site failed before MAIL; `site` says how */
-    struct verdict site;      /* for next_host, and for an idle connection that broke */
+enum {
+    SMTP_CLIENT_PIPE_MAX = 256,            /* commands awaiting their reply; bounds what a pipelined flight may hold */
+    SMTP_CLIENT_COMMAND_BYTES_MAX = 1536,  /* RCPT with address 320, ORCPT 500, NOTIFY; MAIL with address 320, ENVID 100, and the rest: < 1,000 */
+    SMTP_CLIENT_TEXT_BYTES_MAX = 640,      /* our own words about a failure: a sentence and a host name with address */
 };
 
-/* A verdict for one recipient or for all that have none yet. Called from inside smtp_client_feed and friends. v->text is borrowed for the call. */
+/*
+ * What the process must do, in this order: send out; act on the flags.
+ * The machine only sets flags; the process clears them when it has acted. Verdicts come by callback.
+ */
+struct smtp_client_effects {
+    struct buf out;       /* commands to send; the process's memory. Give SMTP_CLIENT_COMMAND_BYTES_MAX or more: with less nothing is written */
+    bool more;            /* commands wait for room in out: call smtp_client_more() when there is some */
+    bool want_content;    /* pump the content (dot-stuffed); see smtp_client_content_sent() */
+    bool job_done;        /* the machine is through with the job; the connection is idle, or close is set too */
+    bool close;           /* close the connection at once, after sending out if that is possible without waiting */
+    bool next_host;       /* with job_done: recipients that have no verdict go to the next host */
+    bool same_host;       /* with next_host: a reused connection broke before its MAIL was answered: no blame, try the same host anew first */
+    bool helo_only_next;  /* with next_host: the remote closed upon EHLO: one new connection with smtp_client_helo_only() may work */
+    struct verdict site;  /* with close: what the host did. class VERDICT_LATER, scope SITE; class VERDICT_NONE when it is not to blame (idle, QUIT).
+                             Its text is borrowed until the next call */
+};
+
+/*
+ * A verdict for recipients rcpt_first .. rcpt_first + rcpt_count - 1 (places in the job's list). Called from inside the functions below;
+ * must not call the client. v->text is borrowed for the call.
+ */
 typedef void smtp_client_verdict_fn(void *context, uint32_t rcpt_first, uint32_t rcpt_count, const struct verdict *v);
 
 struct smtp_client_pending {
@@ -56,48 +102,77 @@ struct smtp_client_pending {
     uint32_t rcpt;      /* index, for RCPT */
 };
 
+enum smtp_client_rcpt_state { SMTP_RCPT_OPEN = 0, SMTP_RCPT_TAKEN, SMTP_RCPT_JUDGED };
+
 struct smtp_client {
     const struct smtp_client_config *config;
     smtp_client_verdict_fn *verdict;
     void *verdict_context;
-    const struct smtp_client_job *job;     /* NULL = idle */
-    struct bytes helo_name, host_name;     /* borrowed from the process: ours; the remote's, for texts */
+    const struct smtp_client_job *job;     /* NULL = none */
+    struct bytes helo_name, host_name;     /* borrowed from the process: ours; the remote's "name[address]", for texts */
     struct smtp_capabilities caps;
-    struct smtp_reply reply;
-    uint64_t deadline_ms;                  /* 0 = none */
-    uint32_t pending_head, pending_count;  /* ring of sent commands */
+    struct smtp_reply reply;               /* the reply that is being read, or the last one */
+    uint64_t deadline_ms;                  /* monotonic; call smtp_client_late() when it has passed; 0 = none */
+    uint32_t pending_head, pending_count;  /* ring of sent commands: the only receive state */
     struct smtp_client_pending pending[SMTP_CLIENT_PIPE_MAX];
-    struct cursor rcpt_cursor;             /* next RCPT to send */
-    uint32_t rcpt_sent, rcpt_ok, rcpt_judged;
-    uint32_t messages;                     /* carried over this connection */
-    bool lmtp, no_pipelining;
-    bool mail_sent, data_sent, in_content, mail_refused, empty_content, quitting, closed, maybe_duplicate;
+    uint8_t say;                           /* what is to be said next (smtp/client_table.h) */
+    uint8_t last_step, last_answer, last_move; /* of the last look-up, for a trace line */
+    bool lmtp;                             /* reserved: LHLO, and one answer a recipient after the content */
+    bool helo_only;                        /* EHLO is not tried */
     bool greeted;                          /* EHLO or HELO went well */
-    uint32_t line_len;                     /* EHLO lines are cut from the raw octets for capabilities */
-    uint8_t line[512];
-    uint8_t *rcpt_state;                   /* process's memory, one octet for each recipient of the job: 0 open, 1 taken, 2 judged */
+    bool closed;                           /* fx->close was given; nothing more happens */
+    bool mail_sent, data_sent, in_content;
+    bool dead;                             /* the transaction was refused as a whole: replies still in flight mean nothing */
+    bool dirty;                            /* the remote may have an open transaction: RSET before the next */
+    struct cursor rcpt_cursor;             /* next RCPT to send */
+    uint32_t rcpt_sent, rcpt_limit;        /* RCPTs looked at so far; how many this transaction may hold */
+    uint32_t rcpt_taken;                   /* in state TAKEN */
+    uint8_t *rcpt_state;                   /* process's memory, enum smtp_client_rcpt_state for each recipient of the job */
+    uint32_t messages;                     /* jobs begun (MAIL said) on this connection */
+    uint32_t ehlo_line_len;                /* EHLO lines are cut from the raw octets for capabilities */
+    uint32_t ehlo_lines;
+    uint8_t ehlo_line[512];                /* RFC 5321 4.5.3.1.5; longer lines are cut, and then ignored */
+    uint8_t text[SMTP_CLIENT_TEXT_BYTES_MAX]; /* our own words, for fx->site */
 };
 
+/* smtp_client_init - a connection was made: the banner is awaited. */
 void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *config, struct bytes helo_name, struct bytes host_name,
                       smtp_client_verdict_fn *verdict, void *context, uint64_t now_ms);
 
-/* smtp_client_start - give it a message; only when idle or before the greeting. rcpt_state: rcpt_count octets of the process's memory, zeroed here. */
+/* smtp_client_helo_only - right after init: say HELO, not EHLO. */
+void smtp_client_helo_only(struct smtp_client *c);
+
+/*
+ * smtp_client_start - give it a message; only when smtp_client_can_start().
+ * In       job, rcpt_state   valid until fx->job_done; rcpt_state is job->rcpt_count octets of the process's memory, zeroed here
+ * May end the job at once (too large for SIZE, SMTPUTF8 not offered).
+ */
 void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job, uint8_t *rcpt_state, uint64_t now_ms, struct smtp_client_effects *fx);
 
-/* smtp_client_feed - octets from the remote. smtp_client_gone - EOF or reset. smtp_client_late - the deadline passed. */
+/* smtp_client_can_start - no job is there, nothing is awaited but the greeting, and neither the remote nor we end the connection.
+ * False also when the remote's LIMITS MAILMAX is reached: say QUIT. */
+bool smtp_client_can_start(const struct smtp_client *c);
+
+/* smtp_client_feed - octets from the remote. smtp_client_gone - EOF or reset. smtp_client_late - the deadline passed. Ignored once closed. */
 void smtp_client_feed(struct smtp_client *c, struct bytes in, uint64_t now_ms, struct smtp_client_effects *fx);
 void smtp_client_gone(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);
 void smtp_client_late(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);
 
-/* smtp_client_content_sent - the content and its end were submitted: the final answer is awaited from now on. */
+/*
+ * smtp_client_content_sent - the end of the content is about to be submitted: call it before that send is submitted, so that an answer, or a
+ * loss, from then on is judged as one to the final dot. Only after want_content, once, and not after close.
+ * smtp_client_content_progress - some content was taken by the network: the deadline moves.
+ */
 void smtp_client_content_sent(struct smtp_client *c, uint64_t now_ms);
-/* smtp_client_content_progress - some content was taken by the remote: the block deadline moves. */
 void smtp_client_content_progress(struct smtp_client *c, uint64_t now_ms);
 
-/* smtp_client_quit - say QUIT when idle. */
+/* smtp_client_quit - say QUIT; without a job only. Before the greeting it just closes. */
 void smtp_client_quit(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);
 
-/* smtp_client_more - room again in fx->out: go on sending a flight that did not fit (many recipients). */
+/* smtp_client_more - room again in fx->out: go on saying what did not fit. */
 void smtp_client_more(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);
+
+/* smtp_client_check - invariants: ring, flags and counts. */
+void smtp_client_check(const struct smtp_client *c);
 
 #endif
