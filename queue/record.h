@@ -1,0 +1,96 @@
+/*
+ * record - what the commit log says, and its octets.
+ *
+ * A record states results, never increments, and can be applied twice. It can be read, shipped and applied by itself.
+ * `accept` and `move` have the same body: a whole message with the state of every recipient; so the index can be rebuilt from the
+ * log alone. Octets from disk are input: every decoder checks bounds and gives ERR_CORRUPT.
+ */
+#ifndef QUEUE_RECORD_H
+#define QUEUE_RECORD_H
+
+#include "base/envelope.h"
+#include "base/err.h"
+#include "base/verdict.h"
+
+enum record_type {
+    RECORD_NONE = 0,
+    RECORD_ACCEPT,    /* struct record_message: a new message */
+    RECORD_MOVE,      /* struct record_message: the same message again, as it stands now (compaction) */
+    RECORD_OUTCOME,   /* struct record_outcome (+ an embedded RECORD_ACCEPT body for the bounce that it causes) */
+    RECORD_HOLD,      /* message id, reason */
+    RECORD_RELEASE,   /* message id */
+    RECORD_VOID,      /* group: records of that group after a failed sync count for nothing */
+    RECORD_RECOVERED, /* group: the last group that recovery applied; written first after a start */
+    RECORD_TYPE_COUNT
+};
+
+/* Where the octets of a body are. */
+enum body_kind { BODY_INLINE = 0, BODY_FILE };
+
+enum rcpt_state { RCPT_QUEUED = 0, RCPT_DELIVERED, RCPT_BOUNCED, RCPT_EXPIRED, RCPT_REMOVED, RCPT_STATE_COUNT };
+
+struct record_rcpt {              /* state of recipient n, in list order */
+    uint8_t state;                /* enum rcpt_state */
+    uint8_t notified;             /* NOTIFY_DELAY once the delay warning was made */
+    uint16_t tries;
+    int64_t due_wall_s;           /* next try; 0 = at once */
+};
+
+struct record_message {
+    struct message_id id;
+    int64_t arrival_wall_us;
+    int64_t expire_wall_s;        /* when it is given up */
+    int64_t warn_wall_s;          /* when the delay warning is due; 0 = never or made */
+    uint32_t flags;               /* MAIL_ bits */
+    uint8_t ret;                  /* RET_ value */
+    bool held;
+    struct origin { uint16_t receiver; uint32_t epoch; uint64_t transaction; } origin; /* of the COMMIT; zero = none */
+    struct net_address client;
+    struct bytes client_name, helo, sender, envid, message_id, hold_reason;
+    uint32_t rcpt_count;
+    struct bytes rcpts;           /* flat list, base/envelope.h */
+    struct bytes rcpt_states;     /* rcpt_count entries of RECORD_RCPT_BYTES, see record_rcpt_get(); empty = all fresh */
+    struct bytes prefix;
+    uint8_t body_kind;            /* enum body_kind */
+    uint64_t body_id;             /* BODY_FILE: name in body/ */
+    uint64_t body_skip, body_bytes, header_bytes;
+    struct bytes body;            /* BODY_INLINE: body_bytes octets */
+};
+
+enum { RECORD_RCPT_BYTES = 12, RECORD_OUTCOME_TEXT_BYTES_MAX = 512 };
+struct record_rcpt record_rcpt_get(struct bytes states, uint32_t n);
+void record_rcpt_put(struct buf *out, const struct record_rcpt *r);
+
+struct record_outcome_rcpt {      /* one run of recipients with the same outcome */
+    uint32_t first, count;
+    struct record_rcpt state;
+    uint16_t code;
+    struct enhanced enhanced;
+    struct bytes text;            /* last reason, for listings and bounces; at most RECORD_OUTCOME_TEXT_BYTES_MAX */
+};
+
+struct record_outcome {
+    struct message_id id;
+    uint32_t run_count;
+    struct bytes runs;            /* encoded struct record_outcome_rcpt, see record_run_next() */
+    struct bytes bounce;          /* an encoded record_message body, or empty */
+};
+
+void record_run_put(struct buf *out, const struct record_outcome_rcpt *run);
+bool record_run_next(struct cursor *c, struct record_outcome_rcpt *run);
+
+/* Encoders append the body of a record; decoders borrow from `in`. ERR_CORRUPT for anything out of bounds. */
+must_use enum err record_message_encode(struct buf *out, const struct record_message *m);
+must_use enum err record_message_decode(struct bytes in, struct record_message *m);
+must_use enum err record_outcome_encode(struct buf *out, const struct record_outcome *o);
+must_use enum err record_outcome_decode(struct bytes in, struct record_outcome *o);
+/* hold: id + reason; release: id; void, recovered: group. */
+must_use enum err record_hold_encode(struct buf *out, struct message_id id, struct bytes reason);
+must_use enum err record_hold_decode(struct bytes in, struct message_id *id, struct bytes *reason);
+must_use enum err record_u64_encode(struct buf *out, uint64_t value);
+must_use enum err record_u64_decode(struct bytes in, uint64_t *value);
+
+/* record_message_body_offset - where the inline body's octets begin inside an encoded record_message (so that a body can be read without the rest). */
+uint32_t record_message_body_offset(const struct record_message *m);
+
+#endif
