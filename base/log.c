@@ -315,10 +315,16 @@ static int64_t write_chunk(struct bytes chunk)
     return errno == EAGAIN || errno == ENOBUFS ? 0 : -1;
 }
 
-static uint64_t count_lines(struct bytes text)
+/* starts_torn - whether chunk begins with the newline that ends a torn line; no line of ours is empty. */
+static bool starts_torn(struct bytes chunk)
+{
+    return chunk.ptr[0] == '\n';
+}
+
+static uint64_t count_lines(struct bytes chunk)
 {
     uint64_t lines = 0;
-    for (uint32_t i = 0; i < text.len; i++) lines += text.ptr[i] == '\n';
+    for (uint32_t i = starts_torn(chunk); i < chunk.len; i++) lines += chunk.ptr[i] == '\n';
     return lines;
 }
 
@@ -334,7 +340,7 @@ static bool drain(void)
         if (taken == 0) break;
         if (taken < 0) {
             state.dropped += count_lines(chunk);
-            state.torn = state.torn || mid_line;
+            state.torn = state.torn || mid_line || starts_torn(chunk);
             mid_line = false;
             taken = chunk.len;
         } else {
@@ -348,16 +354,19 @@ static bool drain(void)
     return wrote;
 }
 
-/* say_dropped - the line that follows a gap, once the buffer is empty again. */
+/* say_dropped - write the line that follows a gap, once the buffer is empty again. When it is lost too, it is said later. */
 static void say_dropped(void)
 {
-    uint64_t lines = state.dropped - state.said;
+    uint64_t dropped = state.dropped;
+    uint64_t lines = dropped - state.said;
     start_line(LOG_LEVEL_WARNING, name_bytes(&state.daemon), state.pid);
     BUF_LIT(&state.line, "warning: log: ");
     buf_put_u64(&state.line, lines);
     BUF_LIT(&state.line, " lines were dropped here, since they could not be written in time");
     finish_line();
-    state.said += lines;
+    drain();
+    if (state.dropped == dropped) state.said = dropped;
+    state.dropped = dropped;
 }
 
 void log_flush(void)
@@ -365,5 +374,4 @@ void log_flush(void)
     bool wrote = drain();
     if (!wrote || state.out.len > 0 || state.dropped == state.said) return;
     say_dropped();
-    drain();
 }
