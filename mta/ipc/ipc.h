@@ -44,17 +44,24 @@ uint64_t ipc_list_hash(void);
 /* ipc_direction_ok - whether `type` may go from one role to the other. */
 bool ipc_direction_ok(enum ipc_type type, enum ipc_role from, enum ipc_role to);
 
+/* ipc_type_known - whether a number is a message of the table. */
+bool ipc_type_known(uint16_t type);
+
 struct ipc_channel; /* one end */
 
 struct ipc_options {
     enum ipc_role self, peer;
     uint16_t peer_index;
     uint32_t peer_epoch;
-    uint32_t queue_bytes_max; /* waiting records; ERR_FULL beyond. IPC_QUEUE_BYTES by default (0) */
+    bool write_only;          /* send with write() alone: a process that reads foreign octets is not allowed sendmsg() (and sends no descriptors) */
 };
-enum { IPC_QUEUE_BYTES = 8 * 1024 * 1024 };
+enum { IPC_QUEUE_BYTES = 8 * 1024 * 1024 }; /* records that wait in one channel, with 8 octets each; pages that were never used cost nothing */
 
-/* ipc_open - take over a descriptor (made non-blocking). ipc_close - close it and drop what waits; frees. */
+/* ipc_reserve - make the memory of `count` channels now, so that ipc_open() allocates nothing behind the lock-down. ipc_close() gives it back for reuse. */
+must_use enum err ipc_reserve(uint32_t count);
+
+/* ipc_open - take over a descriptor (a SOCK_SEQPACKET socket; every call on it says MSG_DONTWAIT or it is non-blocking already).
+ * ipc_close - close it and drop what waits, with descriptors. */
 must_use enum err ipc_open(struct ipc_channel **out, int fd, const struct ipc_options *options);
 void ipc_close(struct ipc_channel *c);
 
@@ -85,12 +92,13 @@ uint32_t ipc_waiting_bytes(const struct ipc_channel *c);
 struct ipc_record {
     enum ipc_type type;
     struct bytes body; /* lent until the next ipc_receive() of any channel in this process */
-    int fd;            /* -1 = none; the handler takes it over (closes it) */
+    int fd;            /* -1 = none; close-on-exec; whoever handles the record takes it over (closes it) */
 };
 
 /*
  * ipc_receive - the next records, already checked for size, version, type, direction, descriptors.
- * Returns  how many (0 = nothing there now); *e ERR_NONE, or ERR_GONE (EOF), or a violation (the caller closes the channel)
+ * Returns  how many; fewer than min(max, IPC_BATCH) = nothing more is there now. Records before a failure are good and are returned with it.
+ * Out      *e       ERR_NONE, or ERR_GONE (EOF), or a violation: no record comes behind it, the caller closes the channel
  * Cost     one recvmmsg() for up to IPC_BATCH records, into one static buffer of the process
  */
 enum { IPC_BATCH = 32 };

@@ -34,10 +34,16 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, list_hash, 0)                          /* hash of this table: all processes come from one build */ \
     F(u32, layers, 0)                             /* LAYER_ bits that are on */ \
     F(u8, engine, 2)                              /* enum ring_engine; 0 = this role has no ring */
-#define IPC_CHANNEL_FIELDS(F) \
-    F(u8, peer_role, 31)                          \
-    F(u16, peer_index, 0)                         \
-    F(u32, peer_epoch, 0)                         /* counts the starts of that place; never reused */
+/* One end of a channel to another process, for a new peer or for one that was started again. */
+#define IPC_PEER_FIELDS(F) \
+    F(u8, role, 31)                               \
+    F(u16, index, 0)                              \
+    F(u32, epoch, 0)                              /* grows with every start of that place, over restarts of the master too; never reused */
+/* What a role accuses a peer of, after it closed their channel. */
+#define IPC_VIOLATION_FIELDS(F) \
+    F(u8, role, 31)                               \
+    F(u16, index, 0)                              \
+    F(u32, epoch, 0)
 #define IPC_PING_FIELDS(F) F(u64, number, 0)
 #define IPC_PONG_FIELDS(F) F(u64, number, 0)
 #define IPC_DRAIN_FIELDS(F) F(u64, within_ms, 0)  /* finish what is in hand within this, then DRAINED and end */
@@ -53,6 +59,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 #define IPC_LISTENER_FIELDS(F) \
     F(u16, listener, 0)                           /* index in the configuration */ \
     F(addr, address, 0)
+/* The listening socket of mtactl, for the control process. */
+#define IPC_CONTROL_LISTENER_FIELDS(F) F(bytes, path, 4096)
 #define IPC_ROLE_STATE_FIELDS(F) \
     F(u8, role, 31)                               \
     F(u16, index, 0)                              \
@@ -269,7 +277,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 /*    id  NAME            name            from       to         fd  fields            fd: 0 never, 1 always, 2 may */
 #define IPC_MESSAGES(M) \
     M(1,  READY,          ready,          ANY,       MASTER,    0, IPC_READY_FIELDS) \
-    M(2,  CHANNEL,        channel,        MASTER,    ANY,       1, IPC_CHANNEL_FIELDS) \
+    M(2,  PEER,           peer,           MASTER,    ANY,       1, IPC_PEER_FIELDS) \
     M(3,  PING,           ping,           MASTER,    ANY,       0, IPC_PING_FIELDS) \
     M(4,  PONG,           pong,           ANY,       MASTER,    0, IPC_PONG_FIELDS) \
     M(5,  DRAIN,          drain,          MASTER,    ANY,       0, IPC_DRAIN_FIELDS) \
@@ -279,6 +287,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(9,  LISTENER,       listener,       MASTER,    ACCEPTOR,  1, IPC_LISTENER_FIELDS) \
     M(10, ROLE_STATE,     role_state,     MASTER,    CONTROL,   0, IPC_ROLE_STATE_FIELDS) \
     M(11, BOX,            box,            MASTER,    ANY,       1, IPC_BOX_FIELDS) \
+    M(12, CONTROL_LISTENER,control_listener,MASTER,  CONTROL,   1, IPC_CONTROL_LISTENER_FIELDS) \
+    M(13, VIOLATION,      violation,      ANY,       MASTER,    0, IPC_VIOLATION_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \

@@ -4,6 +4,8 @@
 #ifndef MTA_IPC_ROLES_H
 #define MTA_IPC_ROLES_H
 
+#include <stdbool.h>
+
 /*    NAME       name          user            several */
 #define IPC_ROLES(R) \
     R(MASTER,    master,    "root",          0) \
@@ -18,7 +20,7 @@
     R(KEYHOLDER, keyholder, "_mta-keyholder",0)
 
 #define IPC_ROLE_ENUM(NAME, name, user, several) ROLE_##NAME,
-enum ipc_role { IPC_ROLES(IPC_ROLE_ENUM) ROLE_COUNT };
+enum ipc_role { IPC_ROLES(IPC_ROLE_ENUM) ROLE_COUNT, ROLE_ANY = 31 /* in the message table: every role but the master */ };
 
 enum { ROLE_INSTANCES_MAX = 16 }; /* receivers or delivery workers of one machine; bounded by what channels cost the manager */
 
@@ -26,5 +28,9 @@ enum { ROLE_INSTANCES_MAX = 16 }; /* receivers or delivery workers of one machin
 const char *ipc_role_name(enum ipc_role role);
 /* ipc_role_user - passwd name that a role runs as when it exists. */
 const char *ipc_role_user(enum ipc_role role);
+/* ipc_role_several - whether the role has more than one process. */
+bool ipc_role_several(enum ipc_role role);
+/* ipc_roles_talk - whether the table has a message between the two, either way; the master makes channels for these pairs only. */
+bool ipc_roles_talk(enum ipc_role a, enum ipc_role b);
 
 #endif
