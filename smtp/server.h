@@ -36,6 +36,8 @@ enum {
     SMTP_SERVER_DRAIN_FACTOR = 2,
     /* RCPTs over rcpts_max that are answered 452 in one transaction before each counts as an error (as Postfix's overshoot limit). */
     SMTP_SERVER_OVERSHOOT_MAX = 1000,
+    /* The least that a room for content may take: a line end held back from the last read, and then some. */
+    SMTP_SERVER_ROOM_BYTES_MIN = 16,
     /* The rate of content is averaged over this time. */
     SMTP_SERVER_RATE_WINDOW_MS = 60 * 1000,
 };
@@ -157,12 +159,12 @@ enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, u
 void smtp_server_sender(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 void smtp_server_rcpt(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
-/* smtp_server_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: an empty builder of at least one octet; it is the machine's until the next need. */
+/* smtp_server_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: a builder with SMTP_SERVER_ROOM_BYTES_MIN or more free; it is the machine's until the next need. */
 void smtp_server_room(struct smtp_server *s, struct buf room);
 
 /*
  * smtp_server_no_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: content cannot be taken; the process forgets list and content now.
- * At SMTP_NEED_BODY the answer (452 4.3.1 ...) is given at once; in the middle of content at its end, which is eaten unseen.
+ * At SMTP_NEED_BODY for DATA the answer (452 4.3.1 ...) is given at once; later, and for BDAT, at the end of the content, which is eaten unseen.
  */
 void smtp_server_no_room(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
@@ -170,11 +172,11 @@ void smtp_server_no_room(struct smtp_server *s, const struct smtp_policy_answer 
 void smtp_server_committed(struct smtp_server *s, struct message_id id, struct smtp_server_effects *fx);
 void smtp_server_refused(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
-/* smtp_server_late - the deadline passed: 421 4.4.2, close. */
+/* smtp_server_late - the deadline passed: 421 4.4.2 (if fx->out has room), close. */
 void smtp_server_late(struct smtp_server *s, struct smtp_server_effects *fx);
 
 /*
- * smtp_server_shutdown - we stop: 421 4.3.2 and close.
+ * smtp_server_shutdown - we stop: 421 4.3.2 (if fx->out has room) and close.
  * Returns  true when that is said; false when content is coming in or a commit is awaited: the session goes on to the end of it,
  *          and then step() says it by itself
  */
