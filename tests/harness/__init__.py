@@ -1,0 +1,1 @@
+"""What tests of more than one process share: a running mtad, scripted SMTP peers, clients, ledgers."""
