@@ -28,8 +28,9 @@ enum role_state { ROLE_STARTING = 0, ROLE_RUNNING, ROLE_DRAINING, ROLE_BACKING_O
 /* Token kinds below PROCESS_TOKEN_ROLE_FIRST belong to the skeleton; a role numbers its own from there. */
 enum { PROCESS_TOKEN_CHANNEL = 1, PROCESS_TOKEN_ROLE_FIRST = 16 };
 
-/* Descriptors that the master leaves open in a child. Folders follow one another from PROCESS_FOLDER_FD on (mta/process/folders.h). */
-enum { PROCESS_CONTROL_FD = 3, PROCESS_CONFIG_FD = 4, PROCESS_LOG_FD = 5, PROCESS_FOLDER_FD = 6 };
+/* Descriptors that the master leaves open in a child. ROOT is an empty, already removed folder that becomes the root (only when started as root).
+ * Folders follow one another from PROCESS_FOLDER_FD on (mta/process/folders.h). */
+enum { PROCESS_CONTROL_FD = 3, PROCESS_CONFIG_FD = 4, PROCESS_LOG_FD = 5, PROCESS_ROOT_FD = 6, PROCESS_FOLDER_FD = 7 };
 
 /* Exit codes of a process of ours (sysexits.h). */
 enum { PROCESS_EXIT_OK = 0, PROCESS_EXIT_FAILED = 1, PROCESS_EXIT_USAGE = 64, PROCESS_EXIT_CONFIG = 78 };
@@ -40,7 +41,9 @@ struct role {
     enum ipc_role id;
     struct ring_options ring;      /* engine is filled in from the configuration; entries 0 = default */
     bool plain_engine;             /* use the epoll engine always (manager, connector, resolver, mailbox, control): plain system calls */
+    bool works_in_folder;          /* folder 0 is the working directory, from before setup() and for good: relative paths work (manager) */
     uint64_t memory_bytes;         /* RLIMIT_AS; 0 = none */
+    uint32_t descriptors_max;      /* RLIMIT_NOFILE; 0 = as the master has it */
 
     /* Allocate everything, open what must be opened before lock-down (manager: the queue; resolver: roots). Identity is dropped already.
      * The ring is there; channels are not yet. A failure logs one clear line itself (or calls process_fatal()) and returns an error: exit code 1. */
@@ -88,7 +91,7 @@ void process_wake(struct process *p);
 /*
  * process_folder - a folder that the master opened (O_PATH) for this role, with its rights to make files there; the way to it may be closed to
  * this uid (a home folder of mode 0700), so everything below is reached with openat(), fchdir() and relative paths, never by its whole path.
- * In       n   manager: 0 = the queue folder; its setup() may fchdir() to it and use relative paths from then on.
+ * In       n   manager: 0 = the queue folder, which is its working directory (works_in_folder)
  *              mailbox: folder_of_route() of mta/process/folders.h
  * Returns  the descriptor, or -1 when there is no such folder. Sandbox rules for it are made by the skeleton.
  */
