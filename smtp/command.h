@@ -75,8 +75,9 @@ const char *smtp_verb_name(enum smtp_verb verb);
 
 /*
  * smtp_mail_parse / smtp_rcpt_parse / smtp_bdat_parse - arguments.
- * In    rest   what follows the verb; dsn, smtputf8: whether these extensions were offered (EHLO was said): their parameters are unknown otherwise
- * Out   *out   whole only on SMTP_ARG_OK
+ * In    rest   what follows the verb; spaces behind "FROM:", "TO:" and at the end are tolerated; extended: EHLO was said, else every parameter is unknown;
+ *              smtputf8: MAIL said SMTPUTF8
+ * Out   *out   to be looked at only on SMTP_ARG_OK; never copied by assignment (smtp/address.h)
  * smtp_mail_parse looks for SMTPUTF8 among the parameters before it judges a non-ASCII path.
  */
 enum smtp_argument_error smtp_mail_parse(struct bytes rest, bool extended, struct smtp_mail_args *out);
