@@ -21,6 +21,7 @@ enum record_type {
     RECORD_RELEASE,   /* message id */
     RECORD_VOID,      /* group: records of that group after a failed sync count for nothing */
     RECORD_RECOVERED, /* group: the last group that recovery applied; written first after a start */
+    RECORD_CLOSED,    /* group: the last one before an orderly end; so that damage in it shows as damage, not as a torn tail */
     RECORD_TYPE_COUNT
 };
 
@@ -57,7 +58,15 @@ struct record_message {
     struct bytes body;            /* BODY_INLINE: body_bytes octets */
 };
 
-enum { RECORD_RCPT_BYTES = 12, RECORD_OUTCOME_TEXT_BYTES_MAX = 512 };
+enum {
+    RECORD_RCPT_BYTES = 12,
+    RECORD_RUN_BYTES_MIN = 31,             /* a run without text */
+    RECORD_OUTCOME_TEXT_BYTES_MAX = 512,   /* what is kept of a reply on disk */
+    RECORD_TEXT_BYTES_MAX = 1024,          /* client_name, helo, hold reasons: longer ones are an error of the caller */
+    RECORD_FIXED_BYTES_MAX = 10 * 1024     /* a message's record without rcpts, rcpt_states and inline body is never longer */
+};
+
+/* record_rcpt_get - state of recipient n; a fresh one (queued, due at once) when `states` is empty or ends before it. */
 struct record_rcpt record_rcpt_get(struct bytes states, uint32_t n);
 void record_rcpt_put(struct buf *out, const struct record_rcpt *r);
 
@@ -79,18 +88,36 @@ struct record_outcome {
 void record_run_put(struct buf *out, const struct record_outcome_rcpt *run);
 bool record_run_next(struct cursor *c, struct record_outcome_rcpt *run);
 
-/* Encoders append the body of a record; decoders borrow from `in`. ERR_CORRUPT for anything out of bounds. */
+/*
+ * Encoders append the body of a record to `out`, whole or not at all; decoders borrow from `in`.
+ * What an encoder writes its decoder takes: both judge by the same rules, lists and states included (O(n) in the recipients).
+ * Errors   encoders: ERR_TOO_LONG a text over its limit, ERR_BAD_VALUE anything else that cannot be, ERR_FULL no room in out
+ *          decoders: ERR_CORRUPT; ERR_BAD_VERSION made by a newer program
+ * The body of every record about one message begins with its id (8 octets, least significant first): record_peek_id().
+ */
 must_use enum err record_message_encode(struct buf *out, const struct record_message *m);
 must_use enum err record_message_decode(struct bytes in, struct record_message *m);
+
+/* record_message_encode_head - the same without the octets of an inline body: the caller hands m->body on as the next piece, uncopied. */
+must_use enum err record_message_encode_head(struct buf *out, const struct record_message *m);
+
+/* record_message_body_offset - where the inline body's octets begin inside an encoded record_message (so that a body can be read without the
+ *                              rest); also the size of what record_message_encode_head() writes. */
+uint32_t record_message_body_offset(const struct record_message *m);
+
 must_use enum err record_outcome_encode(struct buf *out, const struct record_outcome *o);
 must_use enum err record_outcome_decode(struct bytes in, struct record_outcome *o);
-/* hold: id + reason; release: id; void, recovered: group. */
+
+/* record_outcome_bounce_offset - where the bounce begins inside an encoded record_outcome. */
+uint32_t record_outcome_bounce_offset(const struct record_outcome *o);
+
+/* hold: id + reason; release: id; void, recovered, closed: group. */
 must_use enum err record_hold_encode(struct buf *out, struct message_id id, struct bytes reason);
 must_use enum err record_hold_decode(struct bytes in, struct message_id *id, struct bytes *reason);
 must_use enum err record_u64_encode(struct buf *out, uint64_t value);
 must_use enum err record_u64_decode(struct bytes in, uint64_t *value);
 
-/* record_message_body_offset - where the inline body's octets begin inside an encoded record_message (so that a body can be read without the rest). */
-uint32_t record_message_body_offset(const struct record_message *m);
+/* record_peek_id - the message id at the start of a body, also of a damaged one (then only a hint); 0 when it is too short. */
+struct message_id record_peek_id(struct bytes in);
 
 #endif
