@@ -60,13 +60,17 @@ void smtp_client_config_init(struct smtp_client_config *config);
 
 struct smtp_client_job { /* one message for one connection; memory of the process, valid until fx->job_done */
     struct bytes sender;     /* empty = <> */
-    struct bytes rcpts;      /* flat list, base/envelope.h; rcpt_list_check()ed by the process */
+    struct bytes rcpts;      /* flat list, base/envelope.h */
     uint32_t rcpt_count;     /* > 0 */
     uint32_t flags;          /* MAIL_ bits */
     uint8_t ret;             /* RET_ value */
     struct bytes envid;      /* xtext, or empty */
     uint64_t content_bytes;  /* prefix and body, for SIZE= */
 };
+
+/* smtp_client_job_check - whether a job that came from another process can be said on the wire: lengths, counts, no control octet, no
+ * space in a parameter. smtp_client_start() takes only jobs that pass. O(recipients). */
+must_use enum err smtp_client_job_check(const struct smtp_client_job *job);
 
 enum {
     SMTP_CLIENT_PIPE_MAX = 256,            /* commands awaiting their reply; bounds what a pipelined flight may hold */
@@ -121,8 +125,8 @@ struct smtp_client {
     bool helo_only;                        /* EHLO is not tried */
     bool greeted;                          /* EHLO or HELO went well */
     bool closed;                           /* fx->close was given; nothing more happens */
-    bool mail_sent, data_sent, in_content;
-    bool dead;                             /* the transaction was refused as a whole: replies still in flight mean nothing */
+    bool mail_sent, in_content;            /* for the job at hand */
+    bool early;                            /* a reply began before the end of the content was sent: it cannot say that the content was taken */
     bool dirty;                            /* the remote may have an open transaction: RSET before the next */
     struct cursor rcpt_cursor;             /* next RCPT to send */
     uint32_t rcpt_sent, rcpt_limit;        /* RCPTs looked at so far; how many this transaction may hold */
