@@ -85,7 +85,9 @@ struct record_outcome {
     struct bytes bounce;          /* an encoded record_message body, or empty */
 };
 
+/* record_run_put - append a run, its text cut to RECORD_OUTCOME_TEXT_BYTES_MAX; overflow as any buf, also for a run that record_run_next() would refuse. */
 void record_run_put(struct buf *out, const struct record_outcome_rcpt *run);
+/* record_run_next - the next run; false at the end (c->failed false) or when the list is broken (c->failed true). Borrows from the list. */
 bool record_run_next(struct cursor *c, struct record_outcome_rcpt *run);
 
 /*
