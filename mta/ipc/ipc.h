@@ -30,7 +30,10 @@ IPC_MESSAGES(IPC_STRUCT)
 #define IPC_TYPE_ENUM(id, NAME, name, from, to, fd, FIELDS) IPC_##NAME = id,
 enum ipc_type { IPC_NONE = 0, IPC_MESSAGES(IPC_TYPE_ENUM) };
 
-/* ipc_encode_<name> - into a buf (header not included); ipc_decode_<name> - from a slice; out is zeroed first. */
+/*
+ * ipc_encode_<name> - append to a buf (header not included). ERR_TOO_LONG: a field, or no room; ERR_BAD_VALUE: a value over its maximum.
+ * ipc_decode_<name> - from a slice; *m is zeroed first, and borrows. ERR_SHORT, ERR_TRAILING, ERR_TOO_LONG, ERR_BAD_VALUE.
+ */
 #define IPC_CODEC_DECLARE(id, NAME, name, from, to, fd, FIELDS) \
     must_use enum err ipc_encode_##name(struct buf *out, const struct ipc_##name *m); \
     must_use enum err ipc_decode_##name(struct bytes in, struct ipc_##name *m);
@@ -77,13 +80,14 @@ void *ipc_context(const struct ipc_channel *c);
 /*
  * ipc_send_<name> - encode and queue a message. fd -1 = none; a descriptor given is duplicated by the kernel when sent: *the channel takes it over and
  * closes it after sending*. Nothing is written to the socket before ipc_flush().
- * Errors   ERR_FULL when the waiting queue is full (message not queued; the descriptor still belongs to the caller), ERR_GONE
+ * Errors   ERR_FULL when the waiting queue is full, ERR_TOO_LONG and ERR_BAD_VALUE for a field over its maximum (logged here), ERR_GONE.
+ *          Then nothing was queued and the descriptor still belongs to the caller.
  */
 #define IPC_SEND_DECLARE(id, NAME, name, from, to, fd_, FIELDS) \
     must_use enum err ipc_send_##name(struct ipc_channel *c, const struct ipc_##name *m, int fd);
 IPC_MESSAGES(IPC_SEND_DECLARE)
 
-/* ipc_flush - write what waits, as much as the socket takes: sendmmsg() when the process may (use_mmsg), else one write() or sendmsg() a record. ERR_GONE when the peer is. */
+/* ipc_flush - write what waits, as much as the socket takes: with sendmmsg(), or one write() a record (write_only). ERR_GONE when the peer is. */
 must_use enum err ipc_flush(struct ipc_channel *c);
 
 /* ipc_waiting_bytes - what waits to be sent. */
