@@ -206,7 +206,7 @@ static void test_print_foreign_octets_are_escaped(void **state)
     struct buf out = BUF_OVER(again_memory);
     ipc_print(&out, IPC_REFUSED, buf_bytes(&body));
     assert_true(bytes_equal(buf_bytes(&out),
-        BYTES("REFUSED transaction=7 code=452 enhanced_class=0 enhanced_subject=0 enhanced_detail=0 text=a\\x0Ab")));
+        BYTES("REFUSED transaction=7 code=452 enhanced_class=0 enhanced_subject=0 enhanced_detail=0 text=a\\x0ab")));
     out = BUF_OVER(again_memory);
     ipc_print(&out, IPC_REFUSED, BYTES("x"));
     assert_true(bytes_starts(buf_bytes(&out), BYTES("REFUSED (")));
