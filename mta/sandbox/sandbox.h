@@ -37,6 +37,8 @@ struct sandbox_request {
     enum ipc_role role;                /* whose profile; never ROLE_MASTER, which has none */
     struct sandbox_identity identity;
     const char *const *writable_paths; /* folders that stay reachable for read and write: queue folder (manager), mail folder (mailbox); NULL-terminated or NULL */
+    const int *writable_fds;           /* folders held by descriptor (O_PATH) that stay reachable below it with openat(): they work behind an empty root too */
+    uint32_t writable_fd_count;
     const char *const *readable_paths; /* read only; NULL-terminated or NULL; normally NULL */
     const uint16_t *connect_ports;     /* TCP ports that may be connected to, host order (connector, resolver); NULL = none */
     uint32_t connect_ports_count;
