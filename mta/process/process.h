@@ -39,11 +39,10 @@ struct process; /* what a role sees of its process */
 
 struct role {
     enum ipc_role id;
-    struct ring_options ring;      /* engine is filled in from the configuration; entries 0 = default */
+    struct ring_options ring;      /* engine is filled in from the configuration; descriptors_max (0 = 1024) is cut to the hard limit, and is RLIMIT_NOFILE */
     bool plain_engine;             /* use the epoll engine always (manager, connector, resolver, mailbox, control): plain system calls */
     bool works_in_folder;          /* folder 0 is the working directory, from before setup() and for good: relative paths work (manager) */
     uint64_t memory_bytes;         /* RLIMIT_AS; 0 = none */
-    uint32_t descriptors_max;      /* RLIMIT_NOFILE; 0 = as the master has it */
 
     /* Allocate everything, open what must be opened before lock-down (manager: the queue; resolver: roots). Identity is dropped already.
      * The ring is there; channels are not yet. A failure logs one clear line itself (or calls process_fatal()) and returns an error: exit code 1. */
