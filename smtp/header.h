@@ -8,16 +8,17 @@
 #include "base/limits.h"
 
 struct smtp_header_scan {
-    uint8_t state;           /* start of line, in a name, in a value, done */
+    uint8_t state;           /* place in a line: at its start, in a name, in a value, ... */
     bool done;               /* the empty line (or a line that cannot be a header's) was seen */
     bool has_8bit;           /* octets over 127 in the header */
-    bool capturing;          /* inside Message-ID */
-    bool has_date, has_from, has_message_id;
+    bool capturing;          /* inside the first Message-ID */
+    bool has_date, has_from, has_message_id; /* such a field was seen */
     uint32_t received_count; /* Received: fields, for the loop limit (RFC 5321 6.3) */
     uint64_t header_bytes;   /* octets up to and with the empty line, once done; else so far */
-    uint32_t name_len;
+    uint64_t line_bytes;     /* octets of the current line so far */
+    uint32_t name_len;       /* octets in name; when it is full the name may be longer, and is none that matters */
     uint8_t name[24];        /* start of the current field's name, lower case */
-    uint32_t message_id_len;
+    uint32_t message_id_len; /* octets kept in message_id */
     uint8_t message_id[MESSAGE_ID_BYTES_MAX]; /* with its angle brackets, spaces cut */
 };
 
