@@ -20,9 +20,11 @@ struct smtp_capabilities {
 };
 
 /*
- * smtp_capabilities_feed - consume the text of EHLO reply lines; call per line through smtp_capabilities_line().
- * A line whose keyword or argument is malformed is ignored. The reply parser keeps only REPLY_TEXT_BYTES_MAX of text, so the client machine
- * feeds lines as they come in.
+ * smtp_capabilities_line - take in one line of an EHLO answer.
+ * In       c     zeroed before the first line of each EHLO answer: what was said before TLS, or by another greeting, does not count
+ *          line  text of a line behind the first (that one greets), without code, separator and line end
+ * A line whose keyword or argument is malformed is ignored; of one that is repeated the last counts.
+ * The reply parser keeps only REPLY_TEXT_BYTES_MAX of text, so the client machine cuts lines out of the octets as they come in.
  */
 void smtp_capabilities_line(struct smtp_capabilities *c, struct bytes line);
 
