@@ -36,14 +36,17 @@ struct sandbox_identity {
 struct sandbox_request {
     enum ipc_role role;                /* whose profile; never ROLE_MASTER, which has none */
     struct sandbox_identity identity;
-    const char *const *writable_paths; /* folders that stay reachable for read and write: queue folder (manager), mail folder (mailbox); NULL-terminated or NULL */
-    const int *writable_fds;           /* folders held by descriptor (O_PATH) that stay reachable below it with openat(): they work behind an empty root too */
-    uint32_t writable_fd_count;
-    const char *const *readable_paths; /* read only; NULL-terminated or NULL; normally NULL */
+    /* Folders that stay reachable, as descriptors (O_PATH is enough), since the way to them may be closed to the role's uid: everything
+     * below is reached with openat() and relative paths. Files in them may be made, read, written, linked, renamed and removed, no more. */
+    const int *writable_fds;
+    uint32_t writable_count;
+    const int *readable_fds;           /* the same, but read only */
+    uint32_t readable_count;
+    bool keep_working_folder;          /* the working directory stays what it is, outside the empty root; else it is the root */
     const uint16_t *connect_ports;     /* TCP ports that may be connected to, host order (connector, resolver); NULL = none */
     uint32_t connect_ports_count;
-    int root_fd;                       /* an open empty folder that becomes the root; -1 = none (paths are needed, or not started as root). Closed by the caller */
-    bool has_ring;                     /* a ring is used: LAYER_RING is wanted, and io_uring_enter is allowed */
+    int root_fd;                       /* an open empty folder that becomes the root; -1 = none (not started as root). Closed by the caller */
+    bool has_ring;                     /* io_uring is the engine: LAYER_RING is wanted, and io_uring_enter takes the place of epoll, recv and send */
     uint64_t memory_bytes;             /* RLIMIT_AS, 0 = none; ignored in sanitizer builds, which reserve terabytes */
     uint32_t descriptors_max;          /* RLIMIT_NOFILE, 0 = leave */
     int32_t parent_pid;                /* whose death is ours; 0 = none (tests) */
@@ -61,9 +64,9 @@ void sandbox_request_init(struct sandbox_request *q, enum ipc_role role);
 must_use enum err sandbox_identity(const struct sandbox_request *q, uint32_t *layers);
 
 /*
- * sandbox_files - empty root (with root_fd) and Landlock. After all files are open that writable_paths does not cover.
+ * sandbox_files - empty root (with root_fd) and Landlock. After all files are open that the folders do not cover.
  * A kernel without Landlock, or with an old one, is no error: the bits in *layers are missing.
- * Errors   ERR_NOT_FOUND and the like when a path cannot be opened, ERR_SYSTEM
+ * Errors   ERR_DENIED, ERR_SYSTEM
  */
 must_use enum err sandbox_files(const struct sandbox_request *q, uint32_t *layers);
 
