@@ -7,17 +7,17 @@
 #include "base/bytes.h"
 #include "base/net.h"
 
-/* smtp_date_write - RFC 5322 3.3 date-time in UTC: "Sun, 22 Nov 2026 20:20:30 +0000". */
+/* smtp_date_write - RFC 5322 3.3 date-time in UTC: "Sun, 22 Nov 2026 20:20:30 +0000". Times outside 1970..9999 are those of its ends. */
 void smtp_date_write(struct buf *out, int64_t wall_s);
 
 struct smtp_received {
     struct bytes helo;          /* as the client said; made safe here */
     struct bytes client_name;   /* forward-confirmed, or "unknown" */
-    struct net_address client;
+    struct net_address client;  /* family 0: mail of our own, no "from" */
     struct bytes by;            /* our host name */
     struct bytes with;          /* "ESMTP", "SMTP", "UTF8SMTP", ... (RFC 3848, 6531) */
     struct bytes for_address;   /* the recipient when there is exactly one, else empty */
-    int64_t wall_s;
+    int64_t wall_s;             /* when it was taken */
 };
 
 /*
