@@ -117,14 +117,19 @@ static void pop(struct ipc_channel *c)
     c->over = false;
 }
 
-void ipc_close(struct ipc_channel *c)
+int ipc_detach(struct ipc_channel *c)
 {
-    if (c == NULL) return;
+    int fd = c->fd;
     while (c->count > 0) pop(c);
-    close(c->fd);
     c->fd = -1;
     c->next_free = free_channels;
     free_channels = c;
+    return fd;
+}
+
+void ipc_close(struct ipc_channel *c)
+{
+    if (c != NULL) close(ipc_detach(c));
 }
 
 int ipc_fd(const struct ipc_channel *c) { return c->fd; }

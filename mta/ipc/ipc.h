@@ -67,6 +67,8 @@ must_use enum err ipc_reserve(uint32_t count);
  * ipc_close - close it and drop what waits, with descriptors. */
 must_use enum err ipc_open(struct ipc_channel **out, int fd, const struct ipc_options *options);
 void ipc_close(struct ipc_channel *c);
+/* ipc_detach - ipc_close(), but the descriptor stays open and is returned: whoever watches it has to close it. */
+must_use int ipc_detach(struct ipc_channel *c);
 
 int ipc_fd(const struct ipc_channel *c);
 enum ipc_role ipc_peer(const struct ipc_channel *c);
