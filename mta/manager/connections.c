@@ -1,0 +1,262 @@
+/*
+ * connections - outgoing connections: who makes them, which worker has them, what they are doing. Only the manager counts them against a
+ * destination's limits, until CLOSED or the worker's death.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "mta/manager/manager.h"
+
+static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
+
+/* least_loaded - the deliver worker with the fewest connections that is up; -1 when none is. */
+static int32_t least_loaded(struct manager *m)
+{
+    int32_t best = -1;
+    for (uint16_t i = 0; i < process_instances(m->process, ROLE_DELIVER) && i < ROLE_INSTANCES_MAX; i++) {
+        if (!process_channel(m->process, ROLE_DELIVER, i)) continue;
+        if (best < 0 || m->worker_load[i] < m->worker_load[best]) best = i;
+    }
+    return best;
+}
+
+static bool send_connect(struct manager *m, struct site *s, struct connection *c, const struct host *h)
+{
+    const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
+    bool mx = s->action == ACTION_MX;
+    uint8_t store[IPC_ADDRESSES_BYTES_MAX];
+    struct buf addresses = BUF_OVER(store);
+    for (uint32_t i = 0; i < h->address_count; i++) {
+        struct net_address a = h->addresses[i];
+        if ((route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6)) continue;
+        a.port = mx ? m->config->connect.mx_port : route->relay_port;
+        address_put(&addresses, &a);
+    }
+    struct bytes helo = config_bytes(m->config, route->helo);
+    struct ipc_connect q = {
+        .connection = slots_handle(&m->connections, c),
+        .worker = c->worker,
+        .worker_epoch = c->worker_epoch,
+        .route = (uint16_t)s->route,
+        .from_mx = mx || !route->relay_is_address,
+        .port = mx ? m->config->connect.mx_port : route->relay_port,
+        .deadline_ms = m->config->timeouts.connect,
+        .host = h->name,
+        .helo = helo.len ? helo : config_bytes(m->config, m->config->hostname),
+        .helo_only = s->helo_only,
+        .addresses = buf_bytes(&addresses),
+    };
+    struct ipc_channel *to = process_channel(m->process, ROLE_CONNECTOR, 0);
+    return to && ipc_send_connect(to, &q, -1) == ERR_NONE;
+}
+
+bool connection_open(struct manager *m, struct site *s, uint16_t host)
+{
+    struct host h;
+    int32_t worker = least_loaded(m);
+    if (worker < 0 || m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
+    struct connection *c = slots_take(&m->connections);
+    if (!c) return false;
+    struct ipc_channel *deliver = process_channel(m->process, ROLE_DELIVER, (uint16_t)worker);
+    c->site = slots_handle(&m->sites, s);
+    c->state = CONNECTION_CONNECTING;
+    c->worker = (uint16_t)worker;
+    c->worker_epoch = ipc_peer_epoch(deliver);
+    c->host = host;
+    c->host_len = (uint16_t)h.name.len;
+    memcpy(c->host_name, h.name.ptr, h.name.len);
+    if (!send_connect(m, s, c, &h)) {
+        slots_give(&m->connections, c);
+        return false;
+    }
+    m->worker_load[worker]++;
+    m->connections_total++;
+    s->connecting++;
+    queue_destination_connections(m->queue, s->destination, s->open + s->connecting);
+    return true;
+}
+
+/* drop - the connection is no more; counts follow. */
+static void drop(struct manager *m, struct connection *c)
+{
+    struct site *s = site_of(m, c);
+    if (s) {
+        if (c->state == CONNECTION_CONNECTING) s->connecting--;
+        else s->open--;
+        queue_destination_connections(m->queue, s->destination, s->open + s->connecting);
+    }
+    if (m->worker_load[c->worker]) m->worker_load[c->worker]--;
+    m->connections_total--;
+    slots_give(&m->connections, c);
+}
+
+/* next_host - a host failed before it judged any mail: the one behind it, or the site as a whole. */
+static void next_host(struct manager *m, struct site *s, uint16_t failed_host, const struct verdict *v, struct bytes host, const struct net_address *remote)
+{
+    if (failed_host + 1 < s->hosts_count) {
+        s->first_host = (uint16_t)(failed_host + 1);
+        if (connection_open(m, s, s->first_host)) return;
+    }
+    if (s->open || s->connecting) return; /* others work: this was one too many */
+    site_down(m, s, v, host, remote);
+}
+
+void manager_on_connected(struct process *p, struct ipc_channel *from, const struct ipc_connected *in, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct manager *m = manager_of(p);
+    struct connection *c = slots_find(&m->connections, in->connection);
+    if (!c || c->state != CONNECTION_CONNECTING) return;
+    struct site *s = site_of(m, c);
+    if (s) {
+        s->connecting--;
+        s->open++;
+        s->first_host = c->host;
+    }
+    c->state = CONNECTION_IDLE;
+    c->remote = in->remote;
+    c->connect_us = in->took_us;
+    connection_free_for_next(m, c);
+}
+
+void manager_on_failed(struct process *p, struct ipc_channel *from, const struct ipc_failed *in, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct manager *m = manager_of(p);
+    struct connection *c = slots_find(&m->connections, in->connection);
+    if (!c || c->state != CONNECTION_CONNECTING) return;
+    struct site *s = site_of(m, c);
+    uint16_t host = c->host;
+    drop(m, c);
+    if (!s) return;
+    struct verdict v = {.class = in->permanent ? VERDICT_NEVER : VERDICT_LATER, .scope = SCOPE_SITE, .step = STEP_CONNECT,
+                        .enhanced = {in->permanent ? 5 : 4, 4, in->permanent ? 4 : 1}, .text = in->text};
+    next_host(m, s, host, &v, (struct bytes){0}, NULL);
+}
+
+struct connection *connection_idle(struct manager *m, struct site *s)
+{
+    if (!s->open) return NULL;
+    uint64_t site = slots_handle(&m->sites, s);
+    for (struct connection *c = slots_next(&m->connections, NULL); c; c = slots_next(&m->connections, c))
+        if (c->state == CONNECTION_IDLE && c->site == site) return c;
+    return NULL;
+}
+
+static void quit(struct manager *m, struct connection *c)
+{
+    struct ipc_close close_it = {.connection = slots_handle(&m->connections, c)};
+    struct ipc_channel *to = process_channel(m->process, ROLE_DELIVER, c->worker);
+    c->state = CONNECTION_CLOSING;
+    if (to && ipc_send_close(to, &close_it, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a delivery worker does not take messages: channel full");
+}
+
+/* connection_next - give an idle connection the next message of its destination; false when there is none. */
+bool connection_next(struct manager *m, struct connection *c)
+{
+    struct site *s = site_of(m, c);
+    if (!s || process_draining(m->process)) return false;
+    const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
+    if (route->messages_per_connection && c->uses >= route->messages_per_connection) {
+        quit(m, c);
+        return true;
+    }
+    struct attempt *a = attempt_take(m, s->destination, route->rcpts_max);
+    if (!a) return false;
+    c->state = CONNECTION_BUSY;
+    c->uses++;
+    c->attempt = slots_handle(&m->attempts, a);
+    a->connection = slots_handle(&m->connections, c);
+    a->daemon = "smtp";
+    a->connection_uses = c->uses;
+    a->connect_us = c->uses == 1 ? c->connect_us : 0;
+    attempt_begin(m, a);
+    return true;
+}
+
+void connection_free_for_next(struct manager *m, struct connection *c)
+{
+    c->attempt = 0;
+    c->state = CONNECTION_IDLE;
+    c->idle_since_ms = process_now_ms(m->process);
+    struct site *s = site_of(m, c);
+    if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
+        quit(m, c);
+        return;
+    }
+    if (!connection_next(m, c) && s) queue_destination_wait(m->queue, s->destination, 0);
+}
+
+void manager_on_closed(struct process *p, struct ipc_channel *from, const struct ipc_closed *in, int fd)
+{
+    (void)fd;
+    struct manager *m = manager_of(p);
+    struct connection *c = slots_find(&m->connections, in->connection);
+    if (!c || c->worker != ipc_peer_index(from) || c->worker_epoch != ipc_peer_epoch(from)) return;
+    struct site *s = site_of(m, c);
+    struct attempt *a = c->attempt ? slots_find(&m->attempts, c->attempt) : NULL;
+    uint16_t host = c->host;
+    bool was_connecting = c->state == CONNECTION_CONNECTING; /* CLOSED came before CONNECTED: two channels have no order */
+    bool unused = c->uses == 0 || (c->uses == 1 && a);
+    uint8_t name[HOST_NAME_BYTES_MAX];
+    struct bytes host_name = bytes_of(name, c->host_len);
+    memcpy(name, c->host_name, c->host_len);
+    struct net_address remote = c->remote;
+    drop(m, c);
+    if (a && a->state != ATTEMPT_SETTLING) attempt_return(m, a);
+    if (!s) return;
+    if (in->reuse_off) s->reuse_off = true;
+    if (in->helo_only_next && !s->helo_only) {
+        s->helo_only = true;
+        if (connection_open(m, s, host)) return;
+    }
+    if (in->class != VERDICT_NONE && (unused || was_connecting)) {
+        struct verdict v = {
+            .class = in->class, .scope = SCOPE_SITE, .step = in->step, .remote = in->remote, .code = in->code,
+            .enhanced = {in->enhanced_class, in->enhanced_subject, in->enhanced_detail}, .text = in->text,
+        };
+        next_host(m, s, host, &v, host_name, &remote);
+        return;
+    }
+    queue_destination_wait(m->queue, s->destination, 0);
+}
+
+/* A worker or the connector died: what it had is due again at once. */
+void connections_worker_gone(struct manager *m, uint16_t worker)
+{
+    struct connection *next;
+    for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
+        next = slots_next(&m->connections, c);
+        if (c->worker != worker) continue;
+        struct site *s = site_of(m, c);
+        struct attempt *a = c->attempt ? slots_find(&m->attempts, c->attempt) : NULL;
+        drop(m, c);
+        if (a && a->state != ATTEMPT_SETTLING) attempt_return(m, a);
+        if (s) queue_destination_wait(m->queue, s->destination, 0);
+    }
+    m->worker_load[worker] = 0;
+}
+
+void connections_connector_gone(struct manager *m)
+{
+    struct connection *next;
+    for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
+        next = slots_next(&m->connections, c);
+        if (c->state != CONNECTION_CONNECTING) continue;
+        struct site *s = site_of(m, c);
+        drop(m, c);
+        if (s) queue_destination_wait(m->queue, s->destination, 0);
+    }
+}
+
+void connections_tidy(struct manager *m)
+{
+    uint64_t now = process_now_ms(m->process);
+    struct connection *next;
+    for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
+        next = slots_next(&m->connections, c);
+        if (c->state == CONNECTION_IDLE && now - c->idle_since_ms >= MANAGER_IDLE_KEEP_MS) quit(m, c);
+    }
+}

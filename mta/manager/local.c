@@ -1,0 +1,75 @@
+/*
+ * local - actions that need no connection: into a mailbox, discard, reject, and recipients that no route takes (any more).
+ */
+#include <stddef.h>
+
+#include "mta/manager/manager.h"
+
+enum { LOCAL_BATCH = 64 }; /* messages of one destination in one turn */
+
+static void own_words(struct manager *m, struct site *s, const struct verdict *v, const char *daemon)
+{
+    for (uint32_t i = 0; i < LOCAL_BATCH; i++) {
+        struct attempt *a = attempt_take(m, s->destination, UINT32_MAX);
+        if (!a) return;
+        a->daemon = daemon;
+        attempt_all(m, a, v);
+    }
+    queue_destination_wait(m->queue, s->destination, 0);
+    process_wake(m->process);
+}
+
+static void reject(struct manager *m, struct site *s)
+{
+    const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
+    bool permanent = route->reject_code / 100 == 5;
+    struct verdict v = {
+        .class = permanent ? VERDICT_NEVER : VERDICT_LATER,
+        .scope = SCOPE_RECIPIENT,
+        .step = STEP_ROUTE,
+        .enhanced = {permanent ? 5 : 4, 7, 1},
+        .text = config_bytes(m->config, route->reject_text),
+    };
+    own_words(m, s, &v, "error");
+}
+
+static void mailbox(struct manager *m, struct site *s)
+{
+    if (!process_channel(m->process, ROLE_MAILBOX, 0) || process_draining(m->process)) return;
+    while (m->mailbox_jobs < MANAGER_MAILBOX_JOBS_MAX) {
+        struct attempt *a = attempt_take(m, s->destination, 1);
+        if (!a) return;
+        a->to_mailbox = true;
+        a->daemon = "virtual";
+        m->mailbox_jobs++;
+        attempt_begin(m, a);
+    }
+}
+
+void local_feed(struct manager *m, struct site *s)
+{
+    static const struct verdict discarded = {.class = VERDICT_DELIVERED, .scope = SCOPE_RECIPIENT, .step = STEP_ROUTE, .enhanced = {2, 0, 0},
+                                             .text = BYTES_INIT("discarded by the route")};
+    static const struct verdict unrouted = {.class = VERDICT_LATER, .scope = SCOPE_RECIPIENT, .step = STEP_ROUTE, .enhanced = {4, 4, 4},
+                                            .text = BYTES_INIT("no route of the configuration takes this recipient")};
+    switch (s->action) {
+    case ACTION_MAILDIR: mailbox(m, s); break;
+    case ACTION_DISCARD: own_words(m, s, &discarded, "discard"); break;
+    case ACTION_REJECT: reject(m, s); break;
+    default: own_words(m, s, &unrouted, "error"); break;
+    }
+}
+
+/* The mailbox process died: what it had is due again. Its file, if it was made already, has the same unique name the next time. */
+void local_mailbox_gone(struct manager *m)
+{
+    struct attempt *next;
+    for (struct attempt *a = slots_next(&m->attempts, NULL); a; a = next) {
+        next = slots_next(&m->attempts, a);
+        if (!a->to_mailbox || a->state != ATTEMPT_SENT) continue;
+        uint64_t destination = a->destination;
+        m->mailbox_jobs--;
+        attempt_return(m, a);
+        queue_destination_wait(m->queue, destination, 0);
+    }
+}

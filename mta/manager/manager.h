@@ -1,0 +1,264 @@
+/*
+ * manager - what the files of the manager process share. The card is in main.c.
+ *
+ * The manager keeps the queue and decides; it reads no foreign octet but through messages that were checked, and never scans mail content.
+ * Objects that cross a channel (pending commits, connections, attempts, lookups) live in fixed tables and are named by handles: index and generation
+ * in one u64, never reused, so that a late or forged answer finds nothing.
+ */
+#ifndef MTA_MANAGER_MANAGER_H
+#define MTA_MANAGER_MANAGER_H
+
+#include "base/envelope.h"
+#include "base/verdict.h"
+#include "mta/config/config.h"
+#include "mta/ipc/admin.h"
+#include "mta/ipc/hosts.h"
+#include "mta/ipc/ipc.h"
+#include "mta/process/process.h"
+#include "queue/queue.h"
+
+enum {
+    MANAGER_COMMITS_MAX = 8192,       /* COMMITs that wait for their sync: many groups' worth */
+    MANAGER_ATTEMPTS_MAX = 16384,     /* jobs in hand: bounds memory and what a manager's death repeats */
+    MANAGER_CONNECTIONS_MAX = 16384,  /* outgoing, open or being made */
+    MANAGER_SITES_MAX = 65536,        /* destinations that are being worked on */
+    MANAGER_MAILBOX_JOBS_MAX = 64,    /* deliveries that the mailbox process has at once */
+    MANAGER_SITE_KEEP_MS = 60 * 1000, /* hosts of a destination are asked again after this, or sooner by their TTL */
+    MANAGER_IDLE_KEEP_MS = 3000,      /* an idle connection waits so long for another message of its destination */
+    MANAGER_LOOKUPS_MAX = 4096,
+};
+
+/* ---- handles: a slot table with generations ---- */
+
+struct slots {                        /* free list over an array of objects that begin with struct slot */
+    uint8_t *objects;
+    uint32_t object_bytes, count_max, count, free_head;
+};
+struct slot { uint32_t generation, next_free; bool used; };
+
+must_use enum err slots_init(struct slots *s, uint32_t object_bytes, uint32_t count_max);
+/* slots_take - a zeroed object, or NULL when all are in use. slots_give - back. */
+void *slots_take(struct slots *s);
+void slots_give(struct slots *s, void *object);
+/* slots_handle - never 0. slots_find - NULL for a handle that is not in use any more. */
+uint64_t slots_handle(const struct slots *s, const void *object);
+void *slots_find(const struct slots *s, uint64_t handle);
+/* slots_next - walk those in use: start with NULL. */
+void *slots_next(const struct slots *s, const void *after);
+
+/* ---- intake: COMMIT to COMMITTED ---- */
+
+struct commit {                       /* a COMMIT on its way to the disk; what the log lines need */
+    struct slot slot;
+    uint16_t receiver;
+    uint32_t receiver_epoch;
+    uint64_t transaction;
+    struct net_address client;
+    uint32_t rcpt_count;
+    uint64_t bytes;
+    uint16_t client_name_len, sender_len, message_id_len;
+    uint8_t client_name[HOST_NAME_BYTES_MAX], sender[MAIL_ADDRESS_BYTES_MAX], message_id[MESSAGE_ID_BYTES_MAX];
+};
+
+struct rcpt_list {                    /* RCPTS records of one receiver that wait for their COMMIT */
+    uint64_t transaction;
+    uint32_t count, len, cap;
+    uint8_t *octets;                  /* malloc; at most limits.rcpts entries */
+};
+
+/* ---- sites: destinations that are being worked on ---- */
+
+enum site_state { SITE_NEW = 0, SITE_RESOLVING, SITE_READY, SITE_FAILED };
+
+struct site {
+    struct slot slot;
+    uint64_t destination;             /* queue's id */
+    uint32_t hash_next;               /* index + 1 in the table of sites */
+    uint8_t state;                    /* enum site_state */
+    uint8_t action;                   /* enum config_action */
+    int32_t route;                    /* index, or -1 when the route is gone */
+    uint64_t lookup;                  /* request under way */
+    uint64_t fresh_until_ms;          /* hosts are good until then */
+    uint64_t used_ms;
+    uint32_t connecting, open;        /* connections */
+    uint16_t first_host;              /* where connecting begins: the last host that answered */
+    bool helo_only, reuse_off;
+    bool secure;
+    struct verdict failure;           /* when SITE_FAILED: what every recipient gets; text in failure_text */
+    uint16_t name_len, domain_len, hosts_count;
+    uint32_t hosts_len;
+    uint8_t *hosts;                   /* malloc: list of mta/ipc/hosts.h */
+    uint8_t name[QUEUE_DESTINATION_BYTES_MAX];
+    uint8_t failure_text[256];
+};
+
+enum connection_state { CONNECTION_CONNECTING = 1, CONNECTION_IDLE, CONNECTION_BUSY, CONNECTION_CLOSING };
+
+struct connection {
+    struct slot slot;
+    uint64_t site;                    /* handle */
+    uint64_t attempt;                 /* handle while BUSY */
+    uint8_t state;
+    uint16_t worker;
+    uint32_t worker_epoch;
+    uint16_t host;                    /* index in the site's hosts */
+    uint32_t uses;                    /* messages carried or being carried */
+    uint32_t connect_us;
+    uint64_t idle_since_ms;
+    struct net_address remote;
+    uint16_t host_len;
+    uint8_t host_name[HOST_NAME_BYTES_MAX];
+};
+
+/* ---- attempts: one job with a worker or the mailbox process ---- */
+
+enum attempt_state { ATTEMPT_BODY = 1, ATTEMPT_SENT, ATTEMPT_SETTLING, ATTEMPT_WARNING /* a delay warning waits for the header that it quotes */ };
+
+struct attempt_run {                  /* a verdict of the worker for a run of recipients; text points into `texts` of the attempt */
+    uint32_t first, count;
+    struct verdict verdict;
+};
+
+struct attempt {
+    struct slot slot;
+    uint8_t state;                    /* enum attempt_state */
+    bool to_mailbox;
+    bool blocked;                     /* its outcome could not be written: again next turn */
+    bool dsn_passed;                  /* the next hop takes over what NOTIFY asks */
+    struct bytes relay_host;          /* when there is no connection: for the log line, valid during settling */
+    struct net_address relay;
+    const char *daemon;               /* whose name its log lines bear: "smtp", "virtual", "discard", "error" */
+    const struct record_message *record; /* the queue's, until outcome or return */
+    uint64_t destination, connection; /* connection: handle, 0 for mailbox and for actions of our own */
+    struct message_id message;
+    uint32_t rcpt_count;
+    uint32_t *rcpts;                  /* indexes in the message; malloc */
+    uint32_t run_count, run_cap;
+    struct attempt_run *runs;         /* malloc; NULL until needed */
+    uint8_t *texts;                   /* malloc: texts of the runs */
+    uint32_t texts_len, texts_cap;
+    int64_t queued_wall_us, taken_wall_us;
+    uint64_t active_ms, taken_ms;
+    uint32_t connection_uses, connect_us, greeting_us, transfer_us;
+    uint16_t mailbox_worker;
+};
+
+struct manager {
+    struct process *process;
+    const struct config *config;
+    struct queue *queue;
+    struct slots commits, sites, connections, attempts;
+    struct rcpt_list lists[ROLE_INSTANCES_MAX];
+    uint32_t site_table[MANAGER_SITES_MAX]; /* hash buckets by destination id: index + 1 */
+    uint32_t worker_load[ROLE_INSTANCES_MAX];
+    uint32_t mailbox_jobs;
+    uint32_t connections_total;
+    bool accepting;
+    bool blocked;                     /* some attempt is blocked */
+    uint64_t tidy_ms;                 /* when idle connections and sites are looked at again */
+    uint8_t *scratch;                 /* MANAGER_SCRATCH_BYTES for lists and DSNs under construction */
+    uint64_t started_ms;
+};
+enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
+
+static inline struct manager *manager_of(struct process *p) { return (struct manager *)process_state(p); }
+
+/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
+void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination);
+/* names_parse - action, route (-1 when the configuration has it no more, or with another action) and the domain of an MX destination. */
+void names_parse(const struct config *c, struct bytes name, uint8_t *action, int32_t *route, struct bytes *domain);
+
+/* intake.c */
+void intake_committed(struct manager *m, const struct queue_event *e);
+void intake_refused(struct manager *m, const struct queue_event *e);
+void intake_storage(struct manager *m);
+void intake_receiver_gone(struct manager *m, uint16_t receiver);
+
+/* sites.c */
+struct site *site_get(struct manager *m, uint64_t destination);
+void site_feed(struct manager *m, uint64_t destination);
+void site_touch(struct manager *m, struct site *s);
+void sites_tidy(struct manager *m);
+void sites_resolver_gone(struct manager *m);
+/* site_host - host `index` of a ready site. site_down - every host failed: the destination backs off, one message is told why. */
+bool site_host(const struct site *s, uint16_t index, struct host *out);
+void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote);
+
+/* connections.c */
+bool connection_open(struct manager *m, struct site *s, uint16_t host);
+bool connection_next(struct manager *m, struct connection *c);
+void connection_free_for_next(struct manager *m, struct connection *c);
+void connections_tidy(struct manager *m);
+void connections_worker_gone(struct manager *m, uint16_t worker);
+void connections_connector_gone(struct manager *m);
+struct connection *connection_idle(struct manager *m, struct site *s);
+
+/* attempts.c */
+struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max);
+void attempt_begin(struct manager *m, struct attempt *a);
+void attempt_body(struct manager *m, const struct queue_event *e);
+void attempts_retry(struct manager *m);
+/* attempt_rcpt_list - append the flat entries of an attempt's recipients. */
+void attempt_rcpt_list(const struct attempt *a, struct buf *list);
+void attempt_return(struct manager *m, struct attempt *a);
+bool attempt_run(struct attempt *a, uint32_t first, uint32_t count, const struct verdict *v);
+void attempt_settle(struct manager *m, struct attempt *a);
+void attempt_all(struct manager *m, struct attempt *a, const struct verdict *v);
+/* attempt_results - one result for each recipient, ascending; malloc; texts borrow from the attempt. attempt_give_back - free it; the queue was told. */
+struct queue_result *attempt_results(const struct attempt *a);
+void attempt_give_back(struct manager *m, struct attempt *a);
+struct attempt *attempt_of_notice(struct manager *m, const struct queue_notice *n);
+
+/* local.c - actions that need no connection: maildir, discard, reject, and destinations without a route. */
+void local_feed(struct manager *m, struct site *s);
+void local_mailbox_gone(struct manager *m);
+
+/* bounces.c */
+/*
+ * bounce_wanted - whether any of these outcomes has to be told to the sender (RFC 3461 4.1). Results are in ascending order of recipients.
+ * bounce_build - build the notification as a message of ours, in scratch; false when it goes to nobody (null sender: logged).
+ *                `head` is the start of the original body. The record is valid until the next use of scratch.
+ */
+enum bounce_kind { BOUNCE_OUTCOME = 0, BOUNCE_WARNING };
+struct bounce_of {
+    enum bounce_kind kind;
+    struct message_id id;
+    const struct record_message *original;
+    const struct queue_result *results;
+    uint32_t count;
+    bool dsn_passed;
+    bool final_here;                  /* delivered into a mailbox or discarded, not relayed */
+    struct bytes remote_mta;
+    struct bytes head;
+};
+bool bounce_wanted(const struct bounce_of *b);
+bool bounce_build(struct manager *m, const struct bounce_of *b, struct record_message *out);
+/* bounce_logged - the line that links the original to its notification, then the notification's own. */
+void bounce_logged(const struct bounce_of *b, const struct record_message *bounce);
+
+/* notices.c - delay warnings and expiries that are due by time. */
+void notices_turn(struct manager *m);
+void notice_head(struct manager *m, struct attempt *a, struct bytes head);
+
+/* lines.c - the log lines of messages, in Postfix's shapes. */
+void line_committed(struct manager *m, const struct commit *c, struct message_id id);
+struct line_outcome {
+    struct message_id id;
+    struct bytes rcpt;
+    const char *daemon;               /* "smtp", "virtual", "discard", "error" */
+    struct bytes relay_host;          /* empty = "none" */
+    const struct net_address *relay;  /* family 0: no address printed */
+    const struct verdict *verdict;
+    bool expired;
+    uint32_t connection_uses;
+    int64_t delay_us, queue_us, active_us, connect_us, transfer_us;
+};
+void line_outcome(const struct line_outcome *o);
+void line_removed(struct message_id id);
+/* reason_write - the text of a verdict as it stands in log lines and DSNs: "host H[IP] said: 550 5.1.1 No (in reply to RCPT TO command)". */
+void reason_write(struct buf *out, const struct verdict *v, struct bytes host, const struct net_address *address);
+
+/* operate.c - what mtactl asks. */
+void operate_turn(struct manager *m);
+
+#endif
