@@ -64,7 +64,8 @@ static void say_rcpt(struct smtp_client *c, struct buf *out)
     BUF_LIT(out, ">");
     if (c->caps.set & SMTP_CAP_DSN) {
         put_notify(out, r.notify);
-        if (r.orcpt.len > 0) {
+        bool sayable = (c->job->flags & MAIL_NEEDS_SMTPUTF8) || bytes_is_ascii(r.orcpt); /* RFC 6533 3 */
+        if (r.orcpt.len > 0 && sayable) {
             BUF_LIT(out, " ORCPT=");
             buf_put(out, r.orcpt);
         }

@@ -68,14 +68,6 @@ static enum line take_line(struct smtp_server *s, struct bytes in, uint32_t *use
     return LINE_MORE;
 }
 
-static bool has_controls(struct bytes line)
-{
-    for (uint32_t i = 0; i < line.len; i++) {
-        if ((line.ptr[i] < 0x20 && line.ptr[i] != '\t') || line.ptr[i] == 0x7F) return true;
-    }
-    return false;
-}
-
 /* count_junk - commands that move no mail are free for a while, then each costs error budget. False when the session ended. */
 static bool count_junk(struct smtp_server *s, struct smtp_server_effects *fx)
 {
@@ -88,7 +80,7 @@ static bool count_junk(struct smtp_server *s, struct smtp_server_effects *fx)
 static void run_line(struct smtp_server *s, struct bytes line, struct smtp_server_effects *fx)
 {
     struct bytes rest = {0};
-    enum smtp_verb verb = has_controls(line) ? SMTP_VERB_UNKNOWN : smtp_verb_parse(line, &rest);
+    enum smtp_verb verb = smtp_verb_parse(line, &rest); /* UNKNOWN when there is a control octet in it */
     const struct smtp_server_row *row = &smtp_server_rows[verb];
     s->last_verb = (uint8_t)verb;
     if (s->counts.seen[verb] < UINT16_MAX) s->counts.seen[verb]++;

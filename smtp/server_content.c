@@ -16,8 +16,12 @@ void smtp_server_begin_content(struct smtp_server *s)
     s->rate_began_ms = s->rate_bytes = 0;
     s->content_refusal.code = 0;
     smtp_header_init(&s->header);
-    if (s->bdat) smtp_chunk_init(&s->chunk, s->config->message_bytes_max);
-    else smtp_body_init(&s->body, s->config->bare_newline, s->config->line_bytes_max, s->config->message_bytes_max);
+    if (s->bdat) {
+        smtp_chunk_init(&s->chunk, s->config->message_bytes_max);
+        s->chunk.line_bytes_max = s->config->line_bytes_max;
+    } else {
+        smtp_body_init(&s->body, s->config->bare_newline, s->config->line_bytes_max, s->config->message_bytes_max);
+    }
     s->awaiting = SMTP_NEED_BODY;
 }
 
