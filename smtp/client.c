@@ -2,7 +2,8 @@
  * client - see smtp/client.h. The driver: event, look-up, move; then what is to be said, and the next deadline.
  *
  * The ring of sent commands is the only receive state: each whole reply takes one from it. A reply that finds the ring empty was not asked
- * for, and is junk: nothing that a remote says out of turn can be taken for the answer to something else.
+ * for, and is junk; so is one that stands in the same read as the reply that made us say its command. Nothing that a remote says out of turn
+ * can be taken for the answer to something else.
  */
 #include "smtp/client.h"
 
@@ -70,12 +71,11 @@ static void act(struct smtp_client *c, enum smtp_answer answer, uint64_t now_ms,
     arm(c, now_ms);
 }
 
-/* classify - the column of a whole reply to the command at the head of the ring (or to none). */
+/* classify - the column of a whole reply to the command at the head of the ring, or one that comes while content is sent. */
 static enum smtp_answer classify(const struct smtp_client *c)
 {
     enum smtp_client_step row = row_of(c);
     uint16_t code = c->reply.code;
-    if (c->pending_count == 0 && row != SMTP_CLIENT_BODY) return SMTP_ANSWER_JUNK;
     if (row == SMTP_CLIENT_DOT && c->early && code < 400) return SMTP_ANSWER_JUNK;
     if (code == 421) return SMTP_ANSWER_421;
     if (row == SMTP_CLIENT_RCPT && code == 552) return SMTP_ANSWER_4XX; /* RFC 5321 4.5.3.1.10: too many recipients, in old words */
@@ -104,16 +104,19 @@ static void note_offers(struct smtp_client *c, struct bytes in)
 void smtp_client_feed(struct smtp_client *c, struct bytes in, uint64_t now_ms, struct smtp_client_effects *fx)
 {
     smtp_client_check(c);
+    /* What was read cannot answer a command that is written while we look at it. */
+    uint32_t askable = c->pending_count;
     while (in.len > 0 && !c->closed) {
         uint32_t used = 0;
         enum smtp_client_step row = row_of(c);
-        bool asked = c->pending_count > 0 || row == SMTP_CLIENT_BODY;
+        bool unasked = askable == 0 && row != SMTP_CLIENT_BODY;
         enum smtp_feed fed = smtp_reply_feed(&c->reply, in, &used);
         if (row == SMTP_CLIENT_EHLO) note_offers(c, bytes_slice(in, 0, used));
         in = bytes_from(in, used);
-        if (fed == SMTP_MORE && asked) break;
-        act(c, fed == SMTP_DONE ? classify(c) : SMTP_ANSWER_JUNK, now_ms, fx);
+        if (fed == SMTP_MORE && !unasked) break;
+        act(c, fed == SMTP_DONE && !unasked ? classify(c) : SMTP_ANSWER_JUNK, now_ms, fx);
         if (!c->closed) smtp_reply_init(&c->reply); /* nothing of this reply may be mistaken for the next one's */
+        if (askable > 0) askable--;
     }
     smtp_client_check(c);
 }

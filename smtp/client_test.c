@@ -1,0 +1,497 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "smtp/client.h"
+#include "smtp/client_table.h"
+
+enum { RCPTS_MAX = 600 };
+
+/* A process in small: it keeps what was said and judged as text. */
+struct world {
+    struct smtp_client_config config;
+    struct smtp_client c;
+    struct smtp_client_effects fx;
+    struct smtp_client_job job;
+    uint64_t now_ms;
+    uint32_t sent_len;               /* of out, by content */
+    struct buf verdicts;             /* "0 delivered message 250 2.0.0; ..." */
+    uint8_t out[64 * 1024], verdict_memory[64 * 1024], list[32 * 1024], states[RCPTS_MAX];
+    char last_text[1100];
+};
+
+static void on_verdict(void *context, uint32_t first, uint32_t count, const struct verdict *v)
+{
+    static const char *const classes[] = {"untried", "delivered", "later", "never"};
+    static const char *const scopes[] = {"", " site", " message", " recipient"};
+    struct world *w = context;
+    struct buf *b = &w->verdicts;
+    assert_true(count > 0 && first + count <= w->job.rcpt_count);
+    if (b->len > 0) BUF_LIT(b, "; ");
+    buf_put_u64(b, first);
+    if (count > 1) {
+        BUF_LIT(b, "-");
+        buf_put_u64(b, first + count - 1);
+    }
+    BUF_LIT(b, " ");
+    buf_put_cstr(b, classes[v->class]);
+    buf_put_cstr(b, scopes[v->scope]);
+    if (v->code) {
+        BUF_LIT(b, " ");
+        buf_put_u64(b, v->code);
+    }
+    if (v->enhanced.class) {
+        BUF_LIT(b, " ");
+        buf_put_u64(b, v->enhanced.class);
+        BUF_LIT(b, ".");
+        buf_put_u64(b, v->enhanced.subject);
+        BUF_LIT(b, ".");
+        buf_put_u64(b, v->enhanced.detail);
+    }
+    if (v->remote) BUF_LIT(b, " said");
+    if (v->maybe_duplicate) BUF_LIT(b, " dup");
+    assert_true(v->text.len <= REPLY_TEXT_BYTES_MAX);
+    memcpy(w->last_text, v->text.ptr, v->text.len);
+    w->last_text[v->text.len] = 0;
+}
+
+static void world_open(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    w->fx.out = BUF_OVER(w->out);
+    w->verdicts = BUF_OVER(w->verdict_memory);
+    smtp_client_config_init(&w->config);
+    smtp_client_init(&w->c, &w->config, BYTES("me.example"), BYTES("mx.example[192.0.2.1]"), on_verdict, w, w->now_ms);
+}
+
+static void set_job(struct world *w, uint32_t rcpts)
+{
+    struct buf list = BUF_OVER(w->list);
+    for (uint32_t i = 0; i < rcpts; i++) {
+        uint8_t memory[32];
+        struct buf address = BUF_OVER(memory);
+        BUF_LIT(&address, "r");
+        buf_put_u64(&address, i);
+        BUF_LIT(&address, "@d");
+        rcpt_put(&list, &(struct rcpt){.address = buf_bytes(&address)});
+    }
+    w->job = (struct smtp_client_job){.sender = BYTES("s@h"), .rcpts = buf_bytes(&list), .rcpt_count = rcpts, .content_bytes = 500};
+}
+
+/* settle - what the process does with effects: it pumps content at once. */
+static void settle(struct world *w)
+{
+    assert_false(w->fx.out.overflow);
+    if (!w->fx.want_content) return;
+    w->fx.want_content = false;
+    BUF_LIT(&w->fx.out, "<content>\r\n");
+    smtp_client_content_sent(&w->c, w->now_ms);
+}
+
+/* play - a script of the remote: parts separated by '|'; EOF, LATE and START are events; a part that starts with '+' comes before content is sent. */
+static void play(struct world *w, const char *script)
+{
+    struct bytes rest = bytes_of_cstr(script);
+    while (rest.len > 0) {
+        uint32_t end = bytes_find(rest, '|');
+        struct bytes part = bytes_slice(rest, 0, end);
+        rest = bytes_from(rest, end + 1);
+        bool before_content = part.len > 0 && part.ptr[0] == '+';
+        if (before_content) w->fx.want_content = false;
+        if (before_content) part = bytes_from(part, 1);
+        if (bytes_equal(part, BYTES("EOF"))) smtp_client_gone(&w->c, w->now_ms, &w->fx);
+        else if (bytes_equal(part, BYTES("LATE"))) smtp_client_late(&w->c, w->now_ms, &w->fx);
+        else if (bytes_equal(part, BYTES("START"))) smtp_client_start(&w->c, &w->job, w->states, w->now_ms, &w->fx);
+        else smtp_client_feed(&w->c, part, w->now_ms, &w->fx);
+        if (rest.len == 0 || rest.ptr[0] != '+') settle(w);
+    }
+}
+
+static const char *flags(const struct world *w)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "%s%s%s%s%s", w->fx.job_done ? "done " : "", w->fx.close ? "close " : "", w->fx.next_host ? "next " : "",
+             w->fx.same_host ? "same " : "", w->fx.helo_only_next ? "helo " : "");
+    return text;
+}
+
+/* A greeting with everything, and one with nothing. EHLO was said before the second part. */
+#define FULL "220 hi\r\n|250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n"
+#define BARE "220 hi\r\n|250 mx\r\n"
+#define OK "250 2.0.0 ok\r\n"
+#define GO "354 go\r\n"
+
+#define EHLO "EHLO me.example\r\n"
+#define MAIL "MAIL FROM:<s@h>\r\n"
+#define SIZED "MAIL FROM:<s@h> SIZE=500\r\n"
+#define R0 "RCPT TO:<r0@d>\r\n"
+#define R1 "RCPT TO:<r1@d>\r\n"
+#define FLIGHT EHLO SIZED R0 R1 "DATA\r\n"
+#define BODY "<content>\r\n"
+
+struct talk_case {
+    const char *name;
+    const char *script;
+    const char *said;
+    const char *verdicts;
+    const char *flags;
+};
+
+/* Two recipients each; the job is given before the greeting. */
+static const struct talk_case talk_cases[] = {
+    {"delivered, pipelined", FULL "|" OK OK OK GO "|" OK, FLIGHT BODY, "0-1 delivered message 250 2.0.0 said", "done "},
+    {"delivered, one at a time", BARE "|" OK "|" OK "|" OK "|" GO "|" OK, EHLO MAIL R0 R1 "DATA\r\n" BODY, "0-1 delivered message 250 2.0.0 said", "done "},
+    {"delivered with HELO", "220 hi\r\n|502 what\r\n|" OK "|" OK "|" OK "|" OK "|" GO "|250\r\n", EHLO "HELO me.example\r\n" MAIL R0 R1 "DATA\r\n" BODY,
+     "0-1 delivered message 250 2.0.0 said", "done "},
+    {"what a refused EHLO lists is not offered", "220 hi\r\n|502-what\r\n502 PIPELINING\r\n|" OK, EHLO "HELO me.example\r\n" MAIL, "", ""},
+    {"251 is a yes", FULL "|" OK "251 will forward\r\n" OK GO "|" OK, FLIGHT BODY, "0-1 delivered message 250 2.0.0 said", "done "},
+    {"code without text", FULL "|250\r\n250\r\n250\r\n354\r\n|250\r\n", FLIGHT BODY, "0-1 delivered message 250 2.0.0 said", "done "},
+    {"354 in two lines with a pause", FULL "|" OK OK OK "354-wait\r\n|354 go\r\n|" OK, FLIGHT BODY, "0-1 delivered message 250 2.0.0 said", "done "},
+    {"banner refuses", "554 5.7.1 no\r\n", "", "", "done close next "},
+    {"banner defers", "421 4.3.2 busy\r\n", "", "", "done close next "},
+    {"banner is no reply", "SSH-2.0\r\n", "", "", "done close next "},
+    {"banner never ends", "220-hi\r\n|LATE", "", "", "done close next "},
+    {"closed before the banner", "EOF", "", "", "done close next "},
+    {"closed upon EHLO (Q197142)", "220 hi\r\n|EOF", EHLO, "", "done close next helo "},
+    {"EHLO answered 421", "220 hi\r\n|421 no\r\n", EHLO, "", "done close next "},
+    {"EHLO answered 450", "220 hi\r\n|450 no\r\n", EHLO, "", "done close next "},
+    {"EHLO answered with garbage (Q214407)", "220 hi\r\n|250-mx\r\n2500 PIPE\r\n", EHLO, "", "done close next "},
+    {"EHLO with codes that differ", "220 hi\r\n|250-mx\r\n550-x\r\n250 y\r\n", EHLO, "", "done close next "},
+    {"HELO refused", "220 hi\r\n|500 no\r\n|550 5.7.1 no\r\n", EHLO "HELO me.example\r\n", "", "done close next "},
+    {"SIZE too small", "220 hi\r\n|250-mx\r\n250 SIZE 499\r\n", EHLO, "0-1 never message 5.3.4", "done "},
+    {"RCPTMAX", "220 hi\r\n|250-mx\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n|" OK OK GO "|" OK, EHLO MAIL R0 "DATA\r\n" BODY, "1 untried; 0 delivered message 250 2.0.0 said", "done "},
+    {"sender refused", FULL "|550 5.1.8 who\r\n503 x\r\n503 x\r\n503 x\r\n", FLIGHT, "0-1 never message 550 5.1.8 said", "done "},
+    {"sender deferred", BARE "|451 4.7.1 wait\r\n", EHLO MAIL, "0-1 later message 451 4.7.1 said", "done "},
+    {"sender refused, DATA taken", FULL "|550 who\r\n" OK OK GO "|250 ok\r\n", FLIGHT ".\r\n", "0-1 never message 550 5.0.0 said", "done "},
+    {"one recipient refused", FULL "|" OK "550 5.1.1 who\r\n" OK GO "|" OK, FLIGHT BODY, "0 never recipient 550 5.1.1 said; 1 delivered message 250 2.0.0 said", "done "},
+    {"one recipient deferred", FULL "|" OK OK "450 4.2.0 grey\r\n" GO "|" OK, FLIGHT BODY, "1 later recipient 450 4.2.0 said; 0 delivered message 250 2.0.0 said", "done "},
+    {"552 to RCPT is 452", FULL "|" OK OK "552 5.5.3 many\r\n" GO "|" OK, FLIGHT BODY, "1 later recipient 552 4.5.3 said; 0 delivered message 250 2.0.0 said", "done "},
+    {"all refused, DATA refused", FULL "|" OK "550 a\r\n550 b\r\n554 none\r\n|" OK, FLIGHT "RSET\r\n", "0 never recipient 550 5.0.0 said; 1 never recipient 550 5.0.0 said", "done "},
+    {"all refused, DATA taken", FULL "|" OK "550 a\r\n450 b\r\n" GO "|" OK, FLIGHT ".\r\n", "0 never recipient 550 5.0.0 said; 1 later recipient 450 4.0.0 said", "done "},
+    {"all refused, one at a time", BARE "|" OK "|550 a\r\n|550 b\r\n|" OK, EHLO MAIL R0 R1 "RSET\r\n", "0 never recipient 550 5.0.0 said; 1 never recipient 550 5.0.0 said", "done "},
+    {"RSET refused", BARE "|" OK "|550 a\r\n|550 b\r\n|500 x\r\n", EHLO MAIL R0 R1 "RSET\r\n", "0 never recipient 550 5.0.0 said; 1 never recipient 550 5.0.0 said", "done close "},
+    {"421 to RCPT", FULL "|" OK "550 a\r\n421 4.3.2 bye\r\n", FLIGHT, "0 never recipient 550 5.0.0 said; 1 later site 421 4.3.2 said", "done close "},
+    {"lost at RCPT", FULL "|" OK "550 a\r\n|EOF", FLIGHT, "0 never recipient 550 5.0.0 said", "done close next "},
+    {"3xx to RCPT", FULL "|" OK "354 go\r\n", FLIGHT, "0-1 later site 354 4.5.0", "done close "},
+    {"DATA answered 250", FULL "|" OK OK OK OK, FLIGHT, "0-1 later site 250 4.5.0", "done close "},
+    {"DATA refused", FULL "|" OK OK OK "554 5.7.0 no\r\n|" OK, FLIGHT "RSET\r\n", "0-1 never message 554 5.7.0 said", "done "},
+    {"DATA late", FULL "|" OK OK OK "|LATE", FLIGHT, "", "done close next "},
+    {"refused in the middle of content", FULL "|" OK OK OK GO "|+552 5.3.4 big\r\n", FLIGHT, "0-1 never message 552 5.3.4 said", "done close "},
+    {"deferred in the middle of content", FULL "|" OK OK OK GO "|+452 4.3.1 full\r\n", FLIGHT, "0-1 later message 452 4.3.1 said", "done close "},
+    {"250 in the middle of content", FULL "|" OK OK OK GO "|+" OK, FLIGHT, "0-1 later site 250 4.5.0", "done close "},
+    {"lost in the middle of content", FULL "|" OK OK OK GO "|+EOF", FLIGHT, "", "done close next "},
+    {"stuck in the middle of content", FULL "|" OK OK OK GO "|+LATE", FLIGHT, "", "done close next "},
+    {"end refused", FULL "|" OK OK OK GO "|554 5.6.0 virus\r\n", FLIGHT BODY, "0-1 never message 554 5.6.0 said", "done "},
+    {"end deferred", FULL "|" OK OK OK GO "|451 4.3.0 x\r\n", FLIGHT BODY, "0-1 later message 451 4.3.0 said", "done "},
+    {"end answered 421", FULL "|" OK OK OK GO "|421 4.3.2 bye\r\n", FLIGHT BODY, "0-1 later message 421 4.3.2 said", "done close "},
+    {"end answered 354", FULL "|" OK OK OK GO "|" GO, FLIGHT BODY, "0-1 later message 354 4.5.0", "done close "},
+    {"end answered with junk", FULL "|" OK OK OK GO "|hello\r\n", FLIGHT BODY, "0-1 later message 4.5.0 dup", "done close "},
+    {"end answered with codes that differ", FULL "|" OK OK OK GO "|250-a\r\n550 b\r\n", FLIGHT BODY, "0-1 later message 4.5.0 dup", "done close "},
+    {"lost after the end", FULL "|" OK OK OK GO "|EOF", FLIGHT BODY, "0-1 later message 4.4.2 dup", "done close "},
+    {"lost in the answer to the end", FULL "|" OK OK OK GO "|250 o|EOF", FLIGHT BODY, "0-1 later message 4.4.2 dup", "done close "},
+    {"late after the end", FULL "|" OK OK OK GO "|250-queued\r\n|LATE", FLIGHT BODY, "0-1 later message 4.4.2 dup", "done close "},
+    {"endless text after the end", FULL "|" OK OK OK GO "|" OK "250-and\r\n250-on\r\n", FLIGHT BODY, "0-1 delivered message 250 2.0.0 said", "done close "},
+    {"one answer too many shifts nothing", FULL "|" OK OK OK OK GO "|" OK, FLIGHT, "0-1 later site 250 4.5.0", "done close "},
+    {"an answer before its command", "220 hi\r\n250 mx\r\n", EHLO, "", "done close next "},
+    {"a part of an answer before its command", BARE "|" OK "2", EHLO MAIL R0, "0-1 later site 4.5.0", "done close "},
+    {"an empty end answered before it was said", FULL "|" OK "550 a\r\n550 b\r\n" GO OK, FLIGHT ".\r\n", "0 never recipient 550 5.0.0 said; 1 never recipient 550 5.0.0 said", "done close "},
+};
+
+static void check_talk(const struct talk_case *t, struct world *w, const char *how)
+{
+    buf_put_c(&w->fx.out, 0);
+    buf_put_c(&w->verdicts, 0);
+    if (strcmp((char *)w->out, t->said) != 0) fail_msg("%s, %s: said\n%s", t->name, how, (char *)w->out);
+    if (strcmp((char *)w->verdict_memory, t->verdicts) != 0) fail_msg("%s, %s: verdicts: %s", t->name, how, (char *)w->verdict_memory);
+    if (strcmp(flags(w), t->flags) != 0) fail_msg("%s, %s: flags %s", t->name, how, flags(w));
+    if (w->fx.close) assert_true(w->c.closed && w->c.deadline_ms == 0);
+}
+
+static void test_client_talks_by_table(void **state)
+{
+    (void)state;
+    static struct world w;
+    for (size_t i = 0; i < sizeof(talk_cases) / sizeof(*talk_cases); i++) {
+        const struct talk_case *t = &talk_cases[i];
+        world_open(&w);
+        set_job(&w, 2);
+        play(&w, "START");
+        play(&w, t->script);
+        check_talk(t, &w, "whole");
+    }
+}
+
+static void test_client_table_delivers_in_one_cell_only(void **state)
+{
+    (void)state;
+    for (uint32_t step = 0; step < SMTP_CLIENT_STEP_COUNT; step++) {
+        for (uint32_t answer = 0; answer < SMTP_ANSWER_COUNT; answer++) {
+            uint8_t move = smtp_client_rows[step].on[answer];
+            bool dot = step == SMTP_CLIENT_DOT;
+            assert_true(move < SMTP_MOVE_COUNT && smtp_client_moves[move]);
+            assert_true((move == SMTP_MOVE_delivered) == (dot && answer == SMTP_ANSWER_2XX));
+            assert_true((move == SMTP_MOVE_maybe_dup) == (dot && answer >= SMTP_ANSWER_JUNK));
+            assert_true((move == SMTP_MOVE_send_body) == (step == SMTP_CLIENT_DATA && answer == SMTP_ANSWER_3XX));
+            assert_true((move == SMTP_MOVE_rcpt_ok) == (step == SMTP_CLIENT_RCPT && answer == SMTP_ANSWER_2XX));
+        }
+    }
+}
+
+static void test_client_table_uses_every_move(void **state)
+{
+    (void)state;
+    for (uint32_t move = 0; move < SMTP_MOVE_COUNT; move++) {
+        bool used = false;
+        for (uint32_t step = 0; step < SMTP_CLIENT_STEP_COUNT; step++) used = used || memchr(smtp_client_rows[step].on, (int)move, SMTP_ANSWER_COUNT);
+        assert_true(used);
+    }
+}
+
+static void test_client_any_split_of_replies_gives_the_same(void **state)
+{
+    (void)state;
+    static struct world w;
+    static const char script[] = "250-mx\r\n250-PIPELINING\r\n250 SIZE 1000\r\n";
+    static const char flight[] = "250 ok\r\n250-a\r\n250 b\r\n550 5.1.1 no\r\n354 go\r\n";
+    for (uint32_t at = 0; at < sizeof(flight); at++) {
+        world_open(&w);
+        set_job(&w, 2);
+        play(&w, "START|220 hi\r\n");
+        for (uint32_t i = 0; i < sizeof(script) - 1; i++) smtp_client_feed(&w.c, bytes_of(script + i, 1), 0, &w.fx);
+        smtp_client_feed(&w.c, bytes_of(flight, at), 0, &w.fx);
+        smtp_client_feed(&w.c, bytes_of(flight + at, (uint32_t)sizeof(flight) - 1 - at), 0, &w.fx);
+        settle(&w);
+        for (const char *p = OK; *p; p++) smtp_client_feed(&w.c, bytes_of(p, 1), 0, &w.fx);
+        check_talk(&(struct talk_case){"split", "", FLIGHT BODY, "1 never recipient 550 5.1.1 said; 0 delivered message 250 2.0.0 said", "done "}, &w, "split");
+    }
+}
+
+static void test_client_texts_name_the_host_and_the_step(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 1);
+    play(&w, "START|" FULL "|" OK OK GO "|EOF");
+    assert_string_equal(w.last_text, "lost connection with mx.example[192.0.2.1] while sending end of data -- message may be sent more than once");
+
+    world_open(&w);
+    play(&w, "220 hi\r\n|EOF");
+    assert_true(bytes_equal(w.fx.site.text, BYTES("lost connection with mx.example[192.0.2.1] while performing the EHLO handshake; it may know HELO only")));
+    assert_true(w.fx.site.class == VERDICT_LATER && w.fx.site.scope == SCOPE_SITE && w.fx.site.step == STEP_EHLO && !w.fx.next_host);
+
+    world_open(&w);
+    play(&w, "554 5.7.1 go away\r\n");
+    assert_true(w.fx.site.remote && w.fx.site.code == 554 && w.fx.site.class == VERDICT_LATER && w.fx.site.enhanced.class == 4);
+    assert_true(bytes_equal(w.fx.site.text, BYTES("5.7.1 go away")));
+
+    world_open(&w);
+    set_job(&w, 1);
+    play(&w, "START|220 hi\r\n|250-mx\r\n250 SIZE 10\r\n");
+    assert_string_equal(w.last_text, "message size 500 exceeds size limit 10 of server mx.example[192.0.2.1]");
+}
+
+static void test_client_parameters_only_when_offered(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct rcpt r = {.notify = NOTIFY_SUCCESS | NOTIFY_DELAY, .address = BYTES("\"a b\"@d"), .orcpt = BYTES("rfc822;x+2By@z")};
+    for (int full = 0; full < 2; full++) {
+        world_open(&w);
+        struct buf list = BUF_OVER(w.list);
+        rcpt_put(&list, &r);
+        w.job = (struct smtp_client_job){.rcpts = buf_bytes(&list), .rcpt_count = 1, .flags = MAIL_BODY_8BIT | MAIL_SMTPUTF8, .ret = RET_HDRS, .envid = BYTES("e1"), .content_bytes = 7};
+        if (full) w.job.flags |= MAIL_NEEDS_SMTPUTF8;
+        play(&w, full ? "START|" FULL "|" OK : "START|" BARE "|" OK);
+        buf_put_c(&w.fx.out, 0);
+        assert_string_equal((char *)w.out, full ? EHLO "MAIL FROM:<> SIZE=7 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=e1\r\nRCPT TO:<\"a b\"@d> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+2By@z\r\nDATA\r\n"
+                                               : EHLO "MAIL FROM:<>\r\nRCPT TO:<\"a b\"@d>\r\n");
+    }
+}
+
+static void test_client_smtputf8_needed_and_not_offered_is_never(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 2);
+    w.job.flags = MAIL_NEEDS_SMTPUTF8;
+    play(&w, "START|" BARE);
+    check_talk(&(struct talk_case){"utf8", "", EHLO, "0-1 never message 5.6.7", "done "}, &w, "");
+    assert_string_equal(w.last_text, "SMTPUTF8 is required, but was not offered by host mx.example[192.0.2.1]");
+    assert_true(smtp_client_can_start(&w.c));
+}
+
+static void test_client_connection_carries_one_message_after_another(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 1);
+    assert_true(smtp_client_can_start(&w.c));
+    play(&w, FULL "|START|" OK OK GO "|" OK);
+    assert_true(w.fx.job_done && smtp_client_can_start(&w.c) && w.c.messages == 1);
+    w.fx.job_done = false;
+    play(&w, "START|" OK OK GO "|" OK);
+    assert_true(w.fx.job_done && w.c.messages == 2);
+    smtp_client_quit(&w.c, 5, &w.fx);
+    assert_false(smtp_client_can_start(&w.c));
+    assert_int_equal(w.c.deadline_ms, 5 + w.config.timeout_ms[SMTP_CLIENT_QUIT]);
+    play(&w, "221 bye\r\n");
+    assert_true(w.fx.close && w.fx.site.class == VERDICT_NONE);
+}
+
+static void test_client_used_up_connection_is_not_to_blame(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"EOF", "421 4.7.0 enough\r\n"};
+    static struct world w;
+    for (uint32_t i = 0; i < 2; i++) {
+        world_open(&w);
+        set_job(&w, 1);
+        play(&w, FULL "|START|" OK OK GO "|" OK);
+        w.fx.job_done = false;
+        w.verdicts.len = 0;
+        play(&w, "START");
+        play(&w, ends[i]);
+        assert_string_equal(flags(&w), "done close next same ");
+        assert_int_equal(w.verdicts.len, 0);
+    }
+    world_open(&w);
+    play(&w, FULL "|421 4.4.2 idle\r\n|EOF");
+    assert_string_equal(flags(&w), "close ");
+    assert_int_equal(w.fx.site.class, VERDICT_NONE);
+    world_open(&w);
+    play(&w, FULL "|LATE");
+    assert_string_equal(flags(&w), "");
+    play(&w, "LATE");
+    assert_string_equal(flags(&w), "close ");
+}
+
+static void test_client_mailmax_ends_reuse(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 1);
+    play(&w, "START|220 hi\r\n|250-mx\r\n250 LIMITS MAILMAX=1\r\n|" OK "|" OK "|" GO "|" OK);
+    assert_true(w.fx.job_done && !smtp_client_can_start(&w.c));
+}
+
+static void test_client_flight_longer_than_ring_and_room(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, RCPTS_MAX);
+    play(&w, FULL);
+    w.fx.out.len = 0;
+    w.fx.out.cap = 4096;
+    play(&w, "START");
+    assert_true(w.fx.more);
+    uint32_t said = 0, answered = 0;
+    while (w.c.in_content == false && !w.fx.job_done) {
+        for (uint32_t i = 0; i < w.fx.out.len; i++) said += w.out[i] == '\n';
+        w.fx.out.len = 0;
+        if (w.fx.more) {
+            w.fx.more = false;
+            smtp_client_more(&w.c, 0, &w.fx);
+            continue;
+        }
+        assert_true(answered < said && said - answered <= SMTP_CLIENT_PIPE_MAX);
+        answered++;
+        if (answered < RCPTS_MAX + 2) smtp_client_feed(&w.c, BYTES(OK), 0, &w.fx);
+        else smtp_client_feed(&w.c, BYTES(GO), 0, &w.fx);
+    }
+    assert_int_equal(said, RCPTS_MAX + 2);
+    settle(&w);
+    play(&w, OK);
+    check_talk(&(struct talk_case){"long", "", BODY, "0-599 delivered message 250 2.0.0 said", "done "}, &w, "");
+}
+
+static void test_client_deadline_is_for_the_whole_reply(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    assert_int_equal(w.c.deadline_ms, 300000);
+    for (uint32_t i = 0; i < 5; i++) smtp_client_feed(&w.c, bytes_of("220-x" + i, 1), 20000 * i, &w.fx);
+    assert_int_equal(w.c.deadline_ms, 300000);
+    smtp_client_feed(&w.c, BYTES("\r\n220 y\r\n"), 100000, &w.fx);
+    assert_int_equal(w.c.deadline_ms, 400000);
+}
+
+static void test_client_answer_begun_before_the_end_cannot_deliver(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 1);
+    play(&w, "START|" FULL);
+    smtp_client_feed(&w.c, BYTES(OK OK GO "250 "), 0, &w.fx);
+    settle(&w);
+    play(&w, "ok\r\n");
+    check_talk(&(struct talk_case){"early", "", EHLO SIZED R0 "DATA\r\n" BODY, "0 later message 4.5.0 dup", "done close "}, &w, "");
+}
+
+static void test_client_helo_only_never_says_ehlo(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    smtp_client_helo_only(&w.c);
+    play(&w, "220 hi\r\n|250 mx\r\n");
+    buf_put_c(&w.fx.out, 0);
+    assert_string_equal((char *)w.out, "HELO me.example\r\n");
+    assert_true(w.c.greeted && w.c.caps.set == 0);
+}
+
+static void test_client_job_check_refuses_what_cannot_be_said(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    set_job(&w, 2);
+    assert_int_equal(smtp_client_job_check(&w.job), ERR_NONE);
+    struct smtp_client_job job = w.job;
+    job.sender = BYTES("a@b>\r\nRCPT TO:<x@y");
+    assert_int_not_equal(smtp_client_job_check(&job), ERR_NONE);
+    job = w.job;
+    job.envid = BYTES("x NOTIFY=NEVER");
+    assert_int_not_equal(smtp_client_job_check(&job), ERR_NONE);
+    job = w.job;
+    job.rcpt_count = 3;
+    assert_int_not_equal(smtp_client_job_check(&job), ERR_NONE);
+    job.rcpt_count = 0;
+    assert_int_not_equal(smtp_client_job_check(&job), ERR_NONE);
+    job = w.job;
+    job.rcpts.len--;
+    assert_int_not_equal(smtp_client_job_check(&job), ERR_NONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_client_talks_by_table),
+        cmocka_unit_test(test_client_table_delivers_in_one_cell_only),
+        cmocka_unit_test(test_client_table_uses_every_move),
+        cmocka_unit_test(test_client_any_split_of_replies_gives_the_same),
+        cmocka_unit_test(test_client_texts_name_the_host_and_the_step),
+        cmocka_unit_test(test_client_parameters_only_when_offered),
+        cmocka_unit_test(test_client_smtputf8_needed_and_not_offered_is_never),
+        cmocka_unit_test(test_client_connection_carries_one_message_after_another),
+        cmocka_unit_test(test_client_used_up_connection_is_not_to_blame),
+        cmocka_unit_test(test_client_mailmax_ends_reuse),
+        cmocka_unit_test(test_client_flight_longer_than_ring_and_room),
+        cmocka_unit_test(test_client_deadline_is_for_the_whole_reply),
+        cmocka_unit_test(test_client_answer_begun_before_the_end_cannot_deliver),
+        cmocka_unit_test(test_client_helo_only_never_says_ehlo),
+        cmocka_unit_test(test_client_job_check_refuses_what_cannot_be_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
