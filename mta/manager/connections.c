@@ -38,7 +38,7 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         .worker = c->worker,
         .worker_epoch = c->worker_epoch,
         .route = (uint16_t)s->route,
-        .from_mx = mx || !route->relay_is_address,
+        .from_mx = mx,
         .port = mx ? m->config->connect.mx_port : route->relay_port,
         .deadline_ms = m->config->timeouts.connect,
         .host = h->name,
