@@ -94,7 +94,7 @@ struct config {
         uint64_t retry_max_s;         /* retry-max 4h */
         bool retry_exact;             /* steps were given in the file: the last one repeats */
         uint64_t max_bytes;           /* max-size; 0 = the disk is the limit */
-        uint64_t min_free_bytes;      /* min-free 256M: 452 below this much free disk */
+        uint64_t min_free_bytes;      /* min-free 64M: 452 below this much free disk */
         uint64_t segment_bytes;       /* segment-size 64M */
         uint32_t node;                /* 0..1023 for ids */
     } queue;

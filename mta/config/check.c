@@ -1,0 +1,158 @@
+/*
+ * check - what no single statement shows.
+ */
+#include <string.h>
+#include <sys/un.h>
+
+#include "mta/config/load.h"
+
+enum {
+    SOCKET_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+    DERIVED_BYTES_MAX = GRAMMAR_WORD_BYTES_MAX + HOST_NAME_BYTES_MAX,
+};
+
+static const struct grammar_place whole_file = {0, 0, 0};
+static const uint64_t retry_default_s[] = {60, 300, 900, 1800};
+enum { RETRY_DEFAULT_COUNT = sizeof retry_default_s / sizeof retry_default_s[0] };
+
+static void fill_names(struct loader *l)
+{
+    struct config *c = &l->config;
+    uint8_t memory[DERIVED_BYTES_MAX];
+    struct buf text = BUF_OVER(memory);
+    if (c->hostname.len == 0) {
+        system_hostname(&text);
+        c->hostname = image_text(l, buf_bytes(&text));
+        CONFIG_WARNING(l, whole_file, BYTES("`hostname' is not given; this host calls itself "), buf_bytes(&text));
+    }
+    struct bytes hostname = image_bytes_of(l, c->hostname);
+    if (bytes_find(hostname, '.') == hostname.len) {
+        CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname, BYTES("' has no dot; many servers refuse mail from such a host"));
+    }
+    if (c->postmaster.len == 0) {
+        text = BUF_OVER(memory);
+        BUF_LIT(&text, "root@");
+        buf_put(&text, hostname);
+        c->postmaster = image_text(l, buf_bytes(&text));
+    }
+}
+
+static void fill_control_socket(struct loader *l)
+{
+    struct config *c = &l->config;
+    uint8_t memory[DERIVED_BYTES_MAX];
+    struct buf text = BUF_OVER(memory);
+    if (c->control_socket.len == 0) {
+        buf_put(&text, image_bytes_of(l, c->run_dir));
+        BUF_LIT(&text, "/control.sock");
+        c->control_socket = image_text(l, buf_bytes(&text));
+    }
+    if (c->control_socket.len <= SOCKET_PATH_BYTES_MAX) return;
+    CONFIG_ERROR(l, whole_file, BYTES("the path of the control socket, `"), image_bytes_of(l, c->control_socket),
+                 BYTES("', is too long; expected at most 107 octets"));
+}
+
+static void fill_queue(struct loader *l)
+{
+    struct config *c = &l->config;
+    if (!c->queue.retry_exact) {
+        c->queue.retry_count = RETRY_DEFAULT_COUNT;
+        memcpy(c->queue.retry_s, retry_default_s, sizeof retry_default_s);
+    }
+    if (c->queue.delay_warning_s >= c->queue.expire_s && c->queue.delay_warning_s > 0) {
+        CONFIG_WARNING(l, whole_file, BYTES("`delay-warning' of queue is not before `expire': nobody will be warned"));
+    }
+    if (c->queue.max_bytes > 0 && c->queue.max_bytes < 2 * c->queue.segment_bytes) {
+        CONFIG_ERROR(l, whole_file, BYTES("`max-size' of queue is less than two segments; expected at least twice `segment-size'"));
+    }
+    c->resolver.use_stub = c->resolver.stub.family != NET_NONE;
+    if (c->log.ident.len == 0) c->log.ident = image_text(l, BYTES("mta"));
+}
+
+static const struct config_match *route_matches(const struct loader *l, const struct config_route *r)
+{
+    return (const struct config_match *)(const void *)(l->image.items + r->matches.offset);
+}
+
+static bool matches_everything(const struct loader *l, const struct config_route *r)
+{
+    for (uint32_t i = 0; i < r->matches.count; i++) {
+        if (route_matches(l, r)[i].kind != MATCH_ANY) return false;
+    }
+    return r->matches.count > 0;
+}
+
+static bool names_recipients(const struct loader *l, const struct config_route *r)
+{
+    for (uint32_t i = 0; i < r->matches.count; i++) {
+        uint8_t kind = route_matches(l, r)[i].kind;
+        if (kind == MATCH_RCPT_DOMAIN || kind == MATCH_RCPT) return true;
+    }
+    return false;
+}
+
+static struct grammar_place route_place(const struct loader *l, const struct config_route *r)
+{
+    struct bytes path = image_bytes_of(l, r->file);
+    for (uint32_t i = 0; i < l->files.count; i++) {
+        if (bytes_equal(bytes_of_cstr(ARRAY_ITEM(&l->files, i, struct source_file)->path), path)) return (struct grammar_place){i, r->line, 1};
+    }
+    return whole_file;
+}
+
+static void check_routes(struct loader *l, bool *strangers)
+{
+    const struct config_route *all = NULL;
+    for (uint32_t i = 0; i < l->routes.count; i++) {
+        struct config_route *r = ARRAY_ITEM(&l->routes, i, struct config_route);
+        if (r->connections_max == 0) r->connections_max = l->config.limits.destination_connections;
+        if (all) {
+            CONFIG_WARNING(l, route_place(l, r), BYTES("route `"), image_bytes_of(l, r->name), BYTES("' is never reached: route `"),
+                           image_bytes_of(l, all->name), BYTES("' before it matches everything"));
+        } else if (matches_everything(l, r)) {
+            all = r;
+        }
+        if (names_recipients(l, r)) *strangers = true;
+    }
+    if (l->routes.count == 0) CONFIG_ERROR(l, whole_file, BYTES("there is no route; expected at least one, such as route default { match any; mx }"));
+}
+
+static void check_address_twice(struct loader *l, const struct config_listener *a, uint32_t n, const struct config_listener *b)
+{
+    const struct net_address *left = (const struct net_address *)(const void *)(l->image.items + a->addresses.offset);
+    const struct net_address *right = (const struct net_address *)(const void *)(l->image.items + b->addresses.offset);
+    for (uint32_t i = 0; i < b->addresses.count; i++) {
+        if (!net_same_ip(&left[n], &right[i]) || left[n].port != right[i].port) continue;
+        uint8_t memory[NET_TEXT_BYTES_MAX];
+        struct buf text = BUF_OVER(memory);
+        net_print_ip_port(&text, &left[n]);
+        CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"), image_bytes_of(l, b->name),
+                     BYTES("' both have the address "), buf_bytes(&text));
+    }
+}
+
+static void check_listeners(struct loader *l, bool *trusted)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        const struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        if (a->trust.count > 0) *trusted = true;
+        for (uint32_t k = 0; k < i; k++) {
+            const struct config_listener *b = ARRAY_ITEM(&l->listeners, k, struct config_listener);
+            for (uint32_t n = 0; n < a->addresses.count; n++) check_address_twice(l, a, n, b);
+        }
+    }
+    if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));
+}
+
+void check_whole(struct loader *l)
+{
+    bool trusted = false, strangers = false;
+    fill_names(l);
+    fill_control_socket(l);
+    fill_queue(l);
+    check_listeners(l, &trusted);
+    check_routes(l, &strangers);
+    if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {
+        CONFIG_WARNING(l, whole_file, BYTES("no listen has `trust' and no route names recipients by rcpt-domain or rcpt: all mail will be refused"));
+    }
+}

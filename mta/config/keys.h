@@ -1,0 +1,178 @@
+/*
+ * keys - every block and key of the configuration file, once.
+ *
+ * From these tables come the parser, the defaults, `mtactl config show`, and the reference in mta.conf(5). A row of CONFIG_KEYS is one of
+ *
+ *   V(block, key, kind, field, default, min, max, sentence)   a value that goes straight into a field; numbers in the field's own unit
+ *   C(block, key, words, field, default, sentence)            one of a few words; the field gets the word's place in the list, from 0
+ *   S(block, key, handler, values, flags, sentence)           a key with a parser of its own (read_handler, show_handler)
+ *   L(block, key)                                             known, but not built yet: refused by name, never ignored
+ *
+ * A default is read by the same parser as the file. A minimum of 0 means that the word `off` is taken too.
+ */
+#ifndef MTA_CONFIG_KEYS_H
+#define MTA_CONFIG_KEYS_H
+
+#include "base/log.h"
+#include "mta/config/config.h"
+
+/* NAME, keyword, several blocks (then each has a name), structure that owns the fields, sentence */
+#define CONFIG_BLOCKS(B) \
+    B(TOP,      "",         0, struct config,          "Statements outside of any block.") \
+    B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
+    B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
+    B(TABLE,    "table",    1, struct config_table,    "A named list, usable wherever a list of names is expected.") \
+    B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
+    B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
+    B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
+    B(WORKERS,  "workers",  0, struct config,          "How many processes of a kind there are.") \
+    B(RESOLVER, "resolver", 0, struct config,          "How names are looked up.") \
+    B(CONNECT,  "connect",  0, struct config,          "Where deliveries by MX may connect to.") \
+    B(MAILBOX,  "mailbox",  0, struct config,          "Delivery into Maildirs.") \
+    B(CONTROL,  "control",  0, struct config,          "The socket of mtactl.") \
+    B(LOG,      "log",      0, struct config,          "Where log lines go.") \
+    B(SANDBOX,  "sandbox",  0, struct config,          "What confines the processes.") \
+    B(RELAY,    "relay",    0, struct config_route,    "Details of a relay.") \
+    B(MX,       "mx",       0, struct config_route,    "Details of a delivery by MX.")
+
+#define CONFIG_BLOCK_ENUM(NAME, keyword, several, owner, sentence) CONFIG_BLOCK_##NAME,
+enum config_block { CONFIG_BLOCKS(CONFIG_BLOCK_ENUM) CONFIG_BLOCK_COUNT };
+
+enum config_kind {
+    KIND_TIME_S = 0, /* uint64_t, seconds */
+    KIND_TIME_MS,    /* uint64_t, milliseconds */
+    KIND_SIZE,       /* uint64_t, octets */
+    KIND_SIZE32,     /* uint32_t, octets */
+    KIND_RATE,       /* uint32_t, a second */
+    KIND_COUNT,      /* uint32_t */
+    KIND_PORT,       /* uint16_t */
+    KIND_SWITCH,     /* bool: on, off */
+    KIND_PATH,       /* struct config_text: an absolute path */
+    KIND_HOST,       /* struct config_text: a host name, in lower case */
+    KIND_MAILBOX,    /* struct config_text: local@domain */
+    KIND_USER,       /* struct config_text: a name of passwd(5) */
+    KIND_WORD,       /* struct config_text: letters, digits, "-_./" */
+    KIND_SERVER,     /* struct net_address: IP or IP:PORT, 53 when not given */
+    KIND_CHOICE,     /* uint8_t: a word of a list */
+    KIND_COUNT_OF_KINDS
+};
+
+enum {
+    KEY_REPEATS = 1, /* may be given several times in a block */
+};
+
+#define CONFIG_SECOND 1000ULL
+#define CONFIG_MINUTE (60 * CONFIG_SECOND)
+#define CONFIG_HOUR (60 * CONFIG_MINUTE)
+#define CONFIG_KIB 1024ULL
+#define CONFIG_MIB (1024 * CONFIG_KIB)
+#define CONFIG_GIB (1024 * CONFIG_MIB)
+#define CONFIG_TIB (1024 * CONFIG_GIB)
+
+#define CONFIG_KEYS(V, C, S, L) \
+    S(TOP, "config-version", version, "1", 0, "The version of this grammar; the first statement of the file. This program reads 1.") \
+    S(TOP, "include", include, "PATTERN", KEY_REPEATS, "Read other files here; a pattern of glob(7), from the folder of this file.") \
+    V(TOP, "hostname", HOST, hostname, "", 0, 0, "The name of this host in banner, HELO, Received and bounces; the system's full name when not given.") \
+    V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
+    V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
+    V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of the user ids that the processes run as when the users _mta-ROLE do not exist.") \
+    L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
+    L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
+    L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
+    \
+    S(LISTEN, "address", addresses, "IP:PORT ...", 0, "Where to listen; *:PORT is every address of the host, IPv4 and IPv6.") \
+    S(LISTEN, "trust", trust, "PREFIX ...", 0, "Networks whose clients may send to any route; local is 127.0.0.0/8 ::1/128. Nobody when not given, this host included.") \
+    C(LISTEN, "bare-newline", "refuse normalise", bare_newline, "refuse", "What becomes of mail with CR or LF alone: refused, or mended before it is stored.") \
+    V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
+    V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
+    L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
+    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
+    \
+    S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
+      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
+    S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
+    S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
+    S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
+    S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
+    S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \
+    C(ROUTE, "family", "both ipv4 ipv6", family, "both", "Which kind of address deliveries connect to.") \
+    S(ROUTE, "source", source, "IP ...", 0, "Address to connect from: one, or one of each family. Any when not given.") \
+    V(ROUTE, "helo", HOST, helo, "", 0, 0, "The name given in EHLO; hostname when not given.") \
+    V(ROUTE, "connections", COUNT, connections_max, "0", 1, 10000, "Connections to one destination at once; destination-connections of limits when not given.") \
+    V(ROUTE, "recipients", COUNT, rcpts_max, "100", 1, 100000, "Recipients in one transaction.") \
+    V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
+    S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
+    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
+    L(RELAY, "auth") L(RELAY, "tls") \
+    L(MX, "tls") \
+    \
+    S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
+    S(TABLE, "file", file, "PATH", 0, "A file with one name a line, # begins a comment; read when the configuration is.") \
+    L(TABLE, "format") \
+    \
+    V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
+    V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \
+    V(QUEUE, "delay-warning", TIME_S, queue.delay_warning_s, "4h", 0, 365 * 86400, "The sender is told once when mail is delayed for this long.") \
+    S(QUEUE, "retry", retry, "TIME ...", 0, "Time between the tries; the last one repeats. 1m 5m 15m 30m, then growing by half up to retry-max, when not given.") \
+    V(QUEUE, "retry-max", TIME_S, queue.retry_max_s, "4h", 1, 7 * 86400, "The longest time between two tries.") \
+    V(QUEUE, "max-size", SIZE, queue.max_bytes, "off", 0, 1024 * CONFIG_TIB, "What the queue may take of the disk; new mail gets 452 beyond.") \
+    V(QUEUE, "min-free", SIZE, queue.min_free_bytes, "64M", 0, CONFIG_TIB, "New mail gets 452 when less of the disk is free.") \
+    V(QUEUE, "segment-size", SIZE, queue.segment_bytes, "64M", CONFIG_MIB, CONFIG_GIB, "Size of one segment of the commit log.") \
+    V(QUEUE, "node", COUNT, queue.node, "0", 0, 1023, "Number of this host in message ids, where several hosts share mail.") \
+    L(QUEUE, "bounce") \
+    \
+    V(LIMITS, "message-size", SIZE, limits.message_bytes, "50M", 1, CONFIG_TIB, "The largest message taken.") \
+    V(LIMITS, "recipients", COUNT, limits.rcpts, "1000", 1, 100000, "Recipients of one message.") \
+    V(LIMITS, "hops", COUNT, limits.hops, "100", 1, 1000, "Received fields before a message counts as looping.") \
+    V(LIMITS, "line-octets", SIZE32, limits.line_bytes, "64K", 998, CONFIG_MIB, "The longest line of a message.") \
+    V(LIMITS, "errors", COUNT, limits.errors, "20", 1, 100000, "Errors of a client before its connection is closed.") \
+    V(LIMITS, "junk-commands", COUNT, limits.junk, "100", 1, 100000, "Commands without use (NOOP, RSET, ...) before they count as errors.") \
+    V(LIMITS, "connections", COUNT, limits.connections, "10000", 1, 1000000, "Clients' connections at once.") \
+    V(LIMITS, "connections-per-client", COUNT, limits.connections_client, "50", 1, 1000000, "The same from one address; trusted networks are exempt.") \
+    V(LIMITS, "connections-per-prefix", COUNT, limits.connections_prefix, "200", 1, 1000000, "The same from one /24 (IPv4) or /64 (IPv6); trusted networks are exempt.") \
+    V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
+    V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce carries the whole message up to this size, else its header.") \
+    V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \
+    V(LIMITS, "connections-out", COUNT, limits.connections_out, "5000", 1, 1000000, "Connections to other hosts at once.") \
+    \
+    V(TIMEOUTS, "connect", TIME_MS, timeouts.connect, "30s", 100, CONFIG_HOUR, "Until a connection to a host is made.") \
+    V(TIMEOUTS, "banner", TIME_MS, timeouts.banner, "5m", 100, CONFIG_HOUR, "Until its greeting.") \
+    V(TIMEOUTS, "ehlo", TIME_MS, timeouts.ehlo, "5m", 100, CONFIG_HOUR, "Until its answer to EHLO or HELO.") \
+    V(TIMEOUTS, "mail", TIME_MS, timeouts.mail, "5m", 100, CONFIG_HOUR, "Until its answer to MAIL.") \
+    V(TIMEOUTS, "rcpt", TIME_MS, timeouts.rcpt, "5m", 100, CONFIG_HOUR, "Until its answer to RCPT.") \
+    V(TIMEOUTS, "data", TIME_MS, timeouts.data, "2m", 100, CONFIG_HOUR, "Until its answer to DATA.") \
+    V(TIMEOUTS, "data-block", TIME_MS, timeouts.data_block, "3m", 100, CONFIG_HOUR, "Until it takes the next block of content.") \
+    V(TIMEOUTS, "data-end", TIME_MS, timeouts.data_end, "10m", 100, CONFIG_HOUR, "Until its answer to the final dot.") \
+    V(TIMEOUTS, "rset", TIME_MS, timeouts.rset, "20s", 100, CONFIG_HOUR, "Until its answer to RSET.") \
+    V(TIMEOUTS, "quit", TIME_MS, timeouts.quit, "10s", 100, CONFIG_HOUR, "Until its answer to QUIT.") \
+    V(TIMEOUTS, "idle", TIME_MS, timeouts.idle, "5s", 100, CONFIG_HOUR, "How long a connection without work is kept for the next message.") \
+    V(TIMEOUTS, "server-command", TIME_MS, timeouts.server_command, "5m", 100, CONFIG_HOUR, "Until a client's next command.") \
+    V(TIMEOUTS, "server-data", TIME_MS, timeouts.server_data, "5m", 100, CONFIG_HOUR, "Until a client's next octets of content.") \
+    V(TIMEOUTS, "drain", TIME_MS, timeouts.drain, "30s", 100, CONFIG_HOUR, "How long transactions in hand may go on when mtad stops.") \
+    \
+    V(WORKERS, "smtp", COUNT, workers.receivers, "2", 1, 16, "Processes that read from clients.") \
+    V(WORKERS, "delivery", COUNT, workers.delivers, "2", 1, 16, "Processes that talk to other hosts.") \
+    \
+    V(RESOLVER, "stub", SERVER, resolver.stub, "", 0, 0, "Ask this trusted name server (IP or IP:PORT) instead of resolving from the root.") \
+    V(RESOLVER, "timeout", TIME_MS, resolver.timeout_ms, "30s", 100, CONFIG_HOUR, "Until a look-up counts as failed for now.") \
+    \
+    S(CONNECT, "allow", allow, "PREFIX ...", 0, "Networks that MX targets may be in although they are loopback, reserved, or this host's.") \
+    V(CONNECT, "mx-port", PORT, connect.mx_port, "25", 1, 65535, "The port that MX targets are connected to.") \
+    \
+    V(MAILBOX, "user", USER, mailbox.user, "", 0, 0, "The user that Maildirs belong to; the process's own when not given.") \
+    V(MAILBOX, "create", SWITCH, mailbox.create, "off", 0, 0, "Make a Maildir that is not there; off refuses its recipient.") \
+    \
+    V(CONTROL, "socket", PATH, control_socket, "", 0, 0, "Path of the socket; control.sock in run-dir when not given.") \
+    \
+    S(LOG, "stderr", log_stderr, "", 0, "Log to standard error; the default.") \
+    S(LOG, "file", log_file, "PATH", 0, "Log to a file, opened again on SIGHUP.") \
+    S(LOG, "syslog", log_syslog, "", 0, "Log to syslog.") \
+    V(LOG, "ident", WORD, log.ident, "mta", 0, 0, "The program's name in log lines.") \
+    C(LOG, "level", "fatal error warning info trace", log.level, "info", "What is logged: this level and graver ones.") \
+    L(LOG, "journald") L(LOG, "json") L(LOG, "style") \
+    \
+    S(SANDBOX, "require", require, "all", 0, "Refuse to start when the kernel lacks a layer of the sandbox.") \
+    C(SANDBOX, "engine", "auto io_uring epoll", sandbox.engine, "auto", "How sockets are served; auto is io_uring where it is allowed.")
+
+#endif

@@ -1,0 +1,248 @@
+/*
+ * keys_other - statements with a form of their own outside of routes and tables.
+ */
+#include <stddef.h>
+
+#include "mta/config/load.h"
+#include "mta/config/values.h"
+
+enum { CONFIG_VERSION = 1 };
+
+/* ---- top level ---- */
+
+void read_key_version(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    uint64_t version;
+    (void)owner;
+    if (!take_words(l, s, 1, 1, BYTES("config-version 1"))) return;
+    if (!bytes_to_u64(word_of(l, s, 1), &version) || version != CONFIG_VERSION) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`config-version' is `"), word_of(l, s, 1), BYTES("'; this program reads version 1"));
+    }
+}
+
+void show_key_version(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)c;
+    (void)owner;
+    BUF_LIT(out, "config-version 1\n");
+}
+
+/* What it includes is in the tree already (source.c). */
+void read_key_include(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    (void)l;
+    (void)s;
+    (void)owner;
+}
+
+void show_key_include(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)c;
+    (void)owner;
+    (void)out;
+}
+
+/* ---- listen ---- */
+
+static void add_listen_address(struct loader *l, struct array *list, const struct net_address *address, struct grammar_place place)
+{
+    uint8_t memory[NET_TEXT_BYTES_MAX];
+    struct buf text = BUF_OVER(memory);
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct net_address *other = ARRAY_ITEM(list, i, struct net_address);
+        if (!net_same_ip(other, address) || other->port != address->port) continue;
+        net_print_ip_port(&text, address);
+        CONFIG_ERROR(l, place, BYTES("the address "), buf_bytes(&text), BYTES(" is given twice"));
+        return;
+    }
+    struct net_address *item = array_add(l, list);
+    if (item) *item = *address;
+}
+
+static void read_listen_word(struct loader *l, struct array *list, struct bytes word, struct grammar_place place)
+{
+    struct net_address address = {0};
+    uint64_t port;
+    bool star = bytes_starts(word, BYTES("*:"));
+    if (star && bytes_to_u64(bytes_from(word, 2), &port) && port > 0 && port <= UINT16_MAX) {
+        add_listen_address(l, list, &(struct net_address){.family = NET_IPV4, .port = (uint16_t)port}, place);
+        add_listen_address(l, list, &(struct net_address){.family = NET_IPV6, .port = (uint16_t)port}, place);
+    } else if (!star && net_parse_ip_port(word, &address) && address.port != 0) {
+        add_listen_address(l, list, &address, place);
+    } else {
+        CONFIG_ERROR(l, place, BYTES("`address' is `"), word, BYTES("'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25"));
+    }
+}
+
+void read_key_addresses(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    struct array list = {.item_bytes = sizeof(struct net_address)};
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("*:25, 192.0.2.1:25 or [2001:db8::1]:25"))) return;
+    for (uint32_t i = 1; i < s->word_count; i++) read_listen_word(l, &list, word_of(l, s, i), place_of(l, s, i));
+    listener->addresses = image_list(l, list.items, list.count, sizeof(struct net_address));
+    array_free(&list);
+}
+
+void show_key_addresses(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_list list = ((const struct config_listener *)owner)->addresses;
+    const struct net_address *addresses = CONFIG_ITEMS(c, list, struct net_address);
+    BUF_LIT(out, "    address");
+    for (uint32_t i = 0; addresses && i < list.count; i++) {
+        buf_put_c(out, ' ');
+        net_print_ip_port(out, &addresses[i]);
+    }
+    buf_put_c(out, '\n');
+}
+
+void read_key_trust(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) return;
+    listener->trust = read_prefixes(l, s, 1);
+    for (uint32_t i = 0; i < listener->trust.count; i++) {
+        struct net_prefix p = *(const struct net_prefix *)(const void *)(l->image.items + listener->trust.offset + i * sizeof p);
+        if (p.bits == 0) CONFIG_WARNING(l, s->place, BYTES("`trust' names every address there is: whoever reaches this listener may relay anywhere"));
+    }
+}
+
+void show_key_trust(const struct config *c, const void *owner, struct buf *out)
+{
+    show_prefixes(c, "trust", ((const struct config_listener *)owner)->trust, out);
+}
+
+/* ---- connect ---- */
+
+void read_key_allow(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config *c = owner;
+    if (take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) c->connect.allow = read_prefixes(l, s, 1);
+}
+
+void show_key_allow(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    show_prefixes(c, "allow", c->connect.allow, out);
+}
+
+/* ---- queue ---- */
+
+void read_key_retry(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config *c = owner;
+    if (!take_words(l, s, 1, CONFIG_RETRY_STEPS_MAX, BYTES("at most 32 times such as 1m 5m 15m"))) return;
+    c->queue.retry_exact = true;
+    c->queue.retry_count = 0;
+    for (uint32_t i = 1; i < s->word_count; i++) {
+        uint64_t ms;
+        if (!value_time_ms(word_of(l, s, i), &ms) || ms == 0 || ms > 30ULL * 86400 * 1000) {
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`retry' has `"), word_of(l, s, i), BYTES("'; expected a time from 1s to 30d, such as 5m"));
+            continue;
+        }
+        c->queue.retry_s[c->queue.retry_count++] = (ms + 999) / 1000;
+    }
+}
+
+void show_key_retry(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    if (!c->queue.retry_exact) return;
+    BUF_LIT(out, "    retry");
+    for (uint32_t i = 0; i < c->queue.retry_count && i < CONFIG_RETRY_STEPS_MAX; i++) {
+        buf_put_c(out, ' ');
+        value_put_time(out, c->queue.retry_s[i] * 1000);
+    }
+    buf_put_c(out, '\n');
+}
+
+/* ---- log ---- */
+
+static void set_log_target(struct loader *l, const struct grammar_statement *s, struct config *c, enum config_log_target target)
+{
+    if (l->log_target_given) CONFIG_ERROR(l, s->place, BYTES("log goes to one place; expected one of stderr, file, syslog"));
+    l->log_target_given = true;
+    c->log.target = (uint8_t)target;
+}
+
+void read_key_log_stderr(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    if (take_words(l, s, 0, 0, BYTES(""))) set_log_target(l, s, owner, LOG_TARGET_STDERR);
+}
+
+void read_key_log_syslog(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    if (take_words(l, s, 0, 0, BYTES(""))) set_log_target(l, s, owner, LOG_TARGET_SYSLOG);
+}
+
+void read_key_log_file(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config *c = owner;
+    if (!take_words(l, s, 1, 1, BYTES("an absolute path"))) return;
+    set_log_target(l, s, c, LOG_TARGET_FILE);
+    struct bytes path = word_of(l, s, 1);
+    if (value_path_valid(path)) c->log.path = image_text(l, path);
+    else CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`file' is `"), path, BYTES("'; expected an absolute path without . or .. in it"));
+}
+
+void show_key_log_stderr(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    if (c->log.target == LOG_TARGET_STDERR) BUF_LIT(out, "    stderr\n");
+}
+
+void show_key_log_syslog(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    if (c->log.target == LOG_TARGET_SYSLOG) BUF_LIT(out, "    syslog\n");
+}
+
+void show_key_log_file(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    if (c->log.target != LOG_TARGET_FILE) return;
+    BUF_LIT(out, "    file ");
+    put_word(out, config_bytes(c, c->log.path));
+    buf_put_c(out, '\n');
+}
+
+/* ---- sandbox ---- */
+
+void read_key_require(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config *c = owner;
+    if (!take_words(l, s, 1, 1, BYTES("all"))) return;
+    c->sandbox.require_all = bytes_equal(word_of(l, s, 1), BYTES("all"));
+    if (c->sandbox.require_all) return;
+    CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`require' is `"), word_of(l, s, 1), BYTES("'; expected all"));
+}
+
+void show_key_require(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)owner;
+    if (c->sandbox.require_all) BUF_LIT(out, "    require all\n");
+}
+
+/* ---- tables ---- */
+
+void show_key_inline(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_table *t = owner;
+    const struct config_text *names = CONFIG_ITEMS(c, t->names, struct config_text);
+    if (t->file.len > 0 || !names) return;
+    BUF_LIT(out, "    inline");
+    for (uint32_t i = 0; i < t->names.count; i++) {
+        buf_put_c(out, ' ');
+        put_word(out, config_bytes(c, names[i]));
+    }
+    buf_put_c(out, '\n');
+}
+
+void show_key_file(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_table *t = owner;
+    if (t->file.len == 0) return;
+    BUF_LIT(out, "    file ");
+    put_word(out, config_bytes(c, t->file));
+    buf_put_c(out, '\n');
+}
