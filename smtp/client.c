@@ -182,7 +182,8 @@ bool smtp_client_can_start(const struct smtp_client *c)
     return c->pending_count == 0 && c->say == SMTP_SAY_NOTHING && (c->caps.mail_max == 0 || c->messages < c->caps.mail_max);
 }
 
-void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job, uint8_t *rcpt_state, uint64_t now_ms, struct smtp_client_effects *fx)
+void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job, uint8_t *rcpt_state, uint64_t now_ms,
+                       struct smtp_client_effects *fx)
 {
     must(smtp_client_can_start(c) && smtp_client_job_check(job) == ERR_NONE);
     c->job = job;

@@ -91,8 +91,8 @@ struct smtp_client_effects {
     bool next_host;       /* with job_done: recipients that have no verdict go to the next host */
     bool same_host;       /* with next_host: a reused connection broke before its MAIL was answered: no blame, try the same host anew first */
     bool helo_only_next;  /* with next_host: the remote closed upon EHLO: one new connection with smtp_client_helo_only() may work */
-    struct verdict site;  /* with close: what the host did. class VERDICT_LATER, scope SITE; class VERDICT_NONE when it is not to blame (idle, QUIT).
-                             Its text is borrowed until the next call */
+    struct verdict site;  /* with close: what the host did: class VERDICT_LATER, scope SITE; class VERDICT_NONE when it is not to blame
+                             (idle, QUIT). Its text is borrowed until the next call */
 };
 
 /*
@@ -151,7 +151,8 @@ void smtp_client_helo_only(struct smtp_client *c);
  * In       job, rcpt_state   valid until fx->job_done; rcpt_state is job->rcpt_count octets of the process's memory, zeroed here
  * May end the job at once (too large for SIZE, SMTPUTF8 not offered).
  */
-void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job, uint8_t *rcpt_state, uint64_t now_ms, struct smtp_client_effects *fx);
+void smtp_client_start(struct smtp_client *c, const struct smtp_client_job *job, uint8_t *rcpt_state, uint64_t now_ms,
+                       struct smtp_client_effects *fx);
 
 /* smtp_client_can_start - no job is there, nothing is awaited but the greeting, and neither the remote nor we end the connection.
  * False also when the remote's LIMITS MAILMAX is reached: say QUIT. */

@@ -420,7 +420,7 @@ static void test_client_deadline_is_for_the_whole_reply(void **state)
     static struct world w;
     world_open(&w);
     assert_int_equal(w.c.deadline_ms, 300000);
-    for (uint32_t i = 0; i < 5; i++) smtp_client_feed(&w.c, bytes_of("220-x" + i, 1), 20000 * i, &w.fx);
+    for (uint32_t i = 0; i < 5; i++) smtp_client_feed(&w.c, bytes_of(&"220-x"[i], 1), 20000 * i, &w.fx);
     assert_int_equal(w.c.deadline_ms, 300000);
     smtp_client_feed(&w.c, BYTES("\r\n220 y\r\n"), 100000, &w.fx);
     assert_int_equal(w.c.deadline_ms, 400000);

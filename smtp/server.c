@@ -41,14 +41,14 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_policy_answer *r
 
 enum line { LINE_MORE = 0, LINE_WHOLE, LINE_TOO_LONG, LINE_FLOOD, LINE_BARE };
 
-/* keep_octet - store one octet of a line, or count it when the line is too long to store. A CR at the end of `line` is kept there for the next look. */
+/* keep_octet - store one octet of a line, or count it when the line is too long to store. The last octet of `line` is always the last one read. */
 static void keep_octet(struct smtp_server *s, uint8_t c)
 {
     if (s->line_len < sizeof(s->line)) {
         s->line[s->line_len++] = c;
     } else {
         s->line_skipped++;
-        s->line[sizeof(s->line) - 1] = c; /* only the last octet matters from here on */
+        s->line[sizeof(s->line) - 1] = c;
     }
 }
 
@@ -175,7 +175,8 @@ static enum smtp_server_need run(struct smtp_server *s, struct bytes in, uint32_
     }
 }
 
-enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, uint32_t *used, uint64_t now_ms, struct smtp_server_effects *fx)
+enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, uint32_t *used, uint64_t now_ms,
+                                       struct smtp_server_effects *fx)
 {
     smtp_server_check(s);
     *used = 0;

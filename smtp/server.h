@@ -150,7 +150,8 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_policy_answer *r
  * Returns  the need that stopped it. SMTP_NEED_INPUT only when all was eaten.
  * Cost     O(octets eaten), no allocation
  */
-enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, uint32_t *used, uint64_t now_ms, struct smtp_server_effects *fx);
+enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, uint32_t *used, uint64_t now_ms,
+                                       struct smtp_server_effects *fx);
 
 /*
  * smtp_server_sender / smtp_server_rcpt - answer SMTP_NEED_SENDER / SMTP_NEED_RCPT. Code 250: the process keeps s->mail's or s->rcpt's
@@ -159,16 +160,19 @@ enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, u
 void smtp_server_sender(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 void smtp_server_rcpt(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
-/* smtp_server_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: a builder with SMTP_SERVER_ROOM_BYTES_MIN or more free; it is the machine's until the next need. */
+/* smtp_server_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: a builder with SMTP_SERVER_ROOM_BYTES_MIN or more free, the machine's until the
+ * next need. */
 void smtp_server_room(struct smtp_server *s, struct buf room);
 
 /*
  * smtp_server_no_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: content cannot be taken; the process forgets list and content now.
- * At SMTP_NEED_BODY for DATA the answer (452 4.3.1 ...) is given at once; later, and for BDAT, at the end of the content, which is eaten unseen.
+ * At SMTP_NEED_BODY for DATA the answer (452 4.3.1 ...) is given at once; later, and for BDAT, at the end of the content, which is
+ * eaten unseen.
  */
 void smtp_server_no_room(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
-/* smtp_server_committed / smtp_server_refused - answer SMTP_NEED_COMMIT: "250 2.0.0 Ok: queued as ID", or the refusal. The process forgets list and content. */
+/* smtp_server_committed / smtp_server_refused - answer SMTP_NEED_COMMIT: "250 2.0.0 Ok: queued as ID", or the refusal. The process forgets
+ * list and content. */
 void smtp_server_committed(struct smtp_server *s, struct message_id id, struct smtp_server_effects *fx);
 void smtp_server_refused(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
@@ -188,7 +192,8 @@ bool smtp_server_content_8bit(const struct smtp_server *s);
 /* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP. */
 struct bytes smtp_server_protocol(const struct smtp_server *s);
 
-/* smtp_server_last_words - for the log's "lost connection after X": the last verb ("CONNECT" before any), "END-OF-MESSAGE" while a commit is awaited. */
+/* smtp_server_last_words - for the log's "lost connection after X": the last verb ("CONNECT" before any), "END-OF-MESSAGE" while a commit
+ * is awaited. */
 const char *smtp_server_last_words(const struct smtp_server *s);
 
 /* smtp_server_check - invariants: phase against counts and flags. */

@@ -11,9 +11,10 @@
 
 static const char *const lines[] = {
     "EHLO a\r\n", "HELO a\r\n", "MAIL FROM:<a@b.example>\r\n", "MAIL FROM:<> SIZE=10 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=x\r\n",
-    "RCPT TO:<c@d.example>\r\n", "RCPT TO:<\"a b\"@[192.0.2.1]> NOTIFY=NEVER ORCPT=rfc822;x\r\n", "DATA\r\n", "BDAT 3\r\nx\r\n", "BDAT 0 LAST\r\n",
-    "BDAT 20 LAST\r\n", "BDAT 4000\r\n", "RSET\r\n", "NOOP\r\n", "VRFY x\r\n", "HELP\r\n", "QUIT\r\n", "STARTTLS\r\n", "AUTH PLAIN\r\n", "\r\n.\r\n", ".\r\n", "\r\n",
-    "Received: x\r\n", "Subject: y\r\n\r\n", "..\r\n", "\n", "\r", "text of a line\r\n",
+    "RCPT TO:<c@d.example>\r\n", "RCPT TO:<\"a b\"@[192.0.2.1]> NOTIFY=NEVER ORCPT=rfc822;x\r\n", "DATA\r\n", "BDAT 3\r\nx\r\n",
+    "BDAT 0 LAST\r\n",
+    "BDAT 20 LAST\r\n", "BDAT 4000\r\n", "RSET\r\n", "NOOP\r\n", "VRFY x\r\n", "HELP\r\n", "QUIT\r\n", "STARTTLS\r\n", "AUTH PLAIN\r\n",
+    "\r\n.\r\n", ".\r\n", "\r\n", "Received: x\r\n", "Subject: y\r\n\r\n", "..\r\n", "\n", "\r", "text of a line\r\n",
 };
 enum { LINE_COUNT = sizeof(lines) / sizeof(*lines) };
 
@@ -130,8 +131,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world w;
     const struct smtp_server_config config = {
-        .hostname = BYTES("mx.example"), .message_bytes_max = 700, .rcpts_max = 4, .line_bytes_max = 80, .errors_max = 20, .junk_max = 20, .hops_max = 2,
-        .bare_newline = size > 0 && data[0] & 1 ? SMTP_BARE_NORMALISE : SMTP_BARE_REFUSE, .command_timeout_ms = 1000, .data_timeout_ms = 1000, .data_rate_min = 1,
+        .hostname = BYTES("mx.example"), .message_bytes_max = 700, .rcpts_max = 4, .line_bytes_max = 80, .errors_max = 20, .junk_max = 20,
+        .hops_max = 2, .bare_newline = size > 0 && data[0] & 1 ? SMTP_BARE_NORMALISE : SMTP_BARE_REFUSE, .command_timeout_ms = 1000,
+        .data_timeout_ms = 1000, .data_rate_min = 1,
     };
     memset(&w, 0, sizeof(w));
     w.events = cursor_over(bytes_of(data, (uint32_t)size));

@@ -60,7 +60,8 @@ static struct bytes safe_text(const struct smtp_server *s, struct bytes text, st
     return buf_bytes(out);
 }
 
-void smtp_server_policy(struct smtp_server *s, struct smtp_server_effects *fx, const struct smtp_policy_answer *a, struct enhanced ok, struct enhanced no)
+void smtp_server_policy(struct smtp_server *s, struct smtp_server_effects *fx, const struct smtp_policy_answer *a, struct enhanced ok,
+                        struct enhanced no)
 {
     must(a->code == 250 || (a->code >= 400 && a->code <= 599));
     uint8_t memory[SMTP_POLICY_TEXT_BYTES_MAX];
@@ -177,7 +178,8 @@ static void say_argument_error(struct smtp_server *s, struct smtp_server_effects
     struct enhanced address = sender ? ENHANCED(5, 1, 7) : ENHANCED(5, 1, 3);
     switch (error) {
     case SMTP_ARG_BAD_ADDRESS:
-        smtp_server_fault(s, fx, 501, address, sender ? BYTES("Error: bad sender address syntax") : BYTES("Error: bad recipient address syntax"));
+        smtp_server_fault(s, fx, 501, address,
+                          sender ? BYTES("Error: bad sender address syntax") : BYTES("Error: bad recipient address syntax"));
         break;
     case SMTP_ARG_ADDRESS_TOO_LONG:
         smtp_server_fault(s, fx, 501, address, BYTES("Error: address too long (local part 64, domain 255 octets)"));
@@ -186,7 +188,8 @@ static void say_argument_error(struct smtp_server *s, struct smtp_server_effects
         smtp_server_fault(s, fx, 553, ENHANCED(5, 6, 7), BYTES("Error: this address needs the SMTPUTF8 parameter in MAIL"));
         break;
     case SMTP_ARG_UNKNOWN_PARAMETER:
-        smtp_server_fault(s, fx, 555, ENHANCED(5, 5, 4), s->extended ? BYTES("Error: unsupported parameter") : BYTES("Error: parameters need EHLO"));
+        smtp_server_fault(s, fx, 555, ENHANCED(5, 5, 4),
+                          s->extended ? BYTES("Error: unsupported parameter") : BYTES("Error: parameters need EHLO"));
         break;
     case SMTP_ARG_BAD_PARAMETER:
         smtp_server_fault(s, fx, 501, ENHANCED(5, 5, 4), BYTES("Error: bad parameter value"));
@@ -255,7 +258,8 @@ static void data_early(struct smtp_server *s, struct bytes rest, struct smtp_ser
     }
 }
 
-/* parse_bdat - false when the size of the chunk cannot be known, or is too large to eat: where commands go on is unknown then, so the session ends. */
+/* parse_bdat - false when the size of the chunk cannot be known, or is too large to eat. Where commands go on is unknown then: the session
+ * ends. */
 static bool parse_bdat(struct smtp_server *s, struct bytes rest, struct smtp_bdat_args *args, struct smtp_server_effects *fx)
 {
     uint64_t max = s->config->message_bytes_max;
@@ -294,7 +298,10 @@ static void bdat_early(struct smtp_server *s, struct bytes rest, struct smtp_ser
     if (!parse_bdat(s, rest, &args, fx)) return;
     struct smtp_policy_answer a = {503, {5, 5, 1}, BYTES("Error: need RCPT command first")};
     if (s->phase == SMTP_PHASE_CONNECTED) a.text = BYTES("Error: send EHLO first");
-    if (s->phase == SMTP_PHASE_MAIL && s->rcpts_refused > 0) a = (struct smtp_policy_answer){554, {5, 5, 1}, BYTES("Error: no valid recipients")};
+    if (s->phase == SMTP_PHASE_MAIL && s->rcpts_refused > 0) {
+        a.code = 554;
+        a.text = BYTES("Error: no valid recipients");
+    }
     smtp_server_refuse_chunk(s, fx, args.bytes, &a);
 }
 
@@ -320,8 +327,9 @@ static void vrfy(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
 static void help(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     (void)rest;
-    smtp_server_say(s, fx, 214, ENHANCED(2, 0, 0),
-                    BYTES("Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\nSee RFC 5321; trouble: the postmaster of this host"));
+    struct bytes text = BYTES("Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n"
+                              "See RFC 5321; for trouble write to the postmaster of this host");
+    smtp_server_say(s, fx, 214, ENHANCED(2, 0, 0), text);
 }
 
 static void quit(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)

@@ -1,7 +1,8 @@
 /*
- * server_table - the server's side of the protocol on one screen: each verb, where it is allowed, and the move it makes there or elsewhere.
+ * server_table - the server's side of the protocol on one screen: each verb, where it is allowed, the move it makes there and elsewhere.
  *
- * Private to the server machine (server.c drives, server_moves.c and server_content.c move) and its test. A verb without a row does not compile.
+ * Private to the server machine (server.c drives, server_moves.c and server_content.c move) and its test, which asserts that no verb
+ * lacks a row.
  */
 #ifndef SMTP_SERVER_TABLE_H
 #define SMTP_SERVER_TABLE_H
@@ -66,7 +67,8 @@ void smtp_server_end(struct smtp_server *s, struct smtp_server_effects *fx, uint
 /* smtp_server_end_host - the same with our host name before the text, as 421 wants it (RFC 5321 4.2.3). */
 void smtp_server_end_host(struct smtp_server *s, struct smtp_server_effects *fx, uint16_t code, struct enhanced e, const char *text);
 /* smtp_server_policy - a policy answer: its words made safe; 5yz costs budget, 421 ends. `ok`, `no` are the status codes when it has none. */
-void smtp_server_policy(struct smtp_server *s, struct smtp_server_effects *fx, const struct smtp_policy_answer *a, struct enhanced ok, struct enhanced no);
+void smtp_server_policy(struct smtp_server *s, struct smtp_server_effects *fx, const struct smtp_policy_answer *a, struct enhanced ok,
+                        struct enhanced no);
 /* smtp_server_reset - the one way out of a transaction. The process is told by SMTP_NEED_ABORT, unless it knows (s->transaction false). */
 void smtp_server_reset(struct smtp_server *s);
 

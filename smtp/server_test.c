@@ -350,6 +350,7 @@ static void test_server_every_verb_in_every_phase_changes_only_what_its_row_allo
             uint8_t phase = w.s.phase;
             assert_int_equal(phase, SMTP_PHASE_CONNECTED + way);
             feed(&w, buf_bytes(&line));
+            assert_true(smtp_server_rows[verb].move && smtp_server_rows[verb].elsewhere && smtp_server_rows[verb].words);
             bool allowed = smtp_server_rows[verb].phases & 1u << phase;
             bool moves = verb == SMTP_VERB_QUIT || verb == SMTP_VERB_RSET || verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT;
             if (w.s.phase != phase && !(allowed && moves) && verb != SMTP_VERB_BDAT) fail_msg("verb %u moved phase %u to %u", verb, phase, w.s.phase);
