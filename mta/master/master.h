@@ -1,0 +1,146 @@
+/*
+ * master - what the files of the master share. The card is in master.c.
+ *
+ * The master is the only code that stays root, so it does little: it opens what children may not open, starts them, watches them, stops them. It reads
+ * the configuration, child table and children's short messages; never an octet from the network, never mail.
+ */
+#ifndef MTA_MASTER_MASTER_H
+#define MTA_MASTER_MASTER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "mta/config/config.h"
+#include "mta/ipc/ipc.h"
+#include "mta/process/folders.h"
+#include "mta/process/process.h"
+
+enum {
+    CHILDREN_MAX = (int)ROLE_COUNT + 2 * (int)ROLE_INSTANCES_MAX,
+    LISTENERS_MAX = 256,          /* addresses of all listen blocks; bounded by descriptors */
+    UID_BASE_DEFAULT = 61100,     /* uid-base when it is not given and the _mta- users do not exist: free by Debian policy and systemd's ranges */
+    PING_EVERY_MS = 5000,
+    HANG_MS = 30000,              /* a child that does not answer a PING for this long is hung, and is killed */
+    START_MS = 120000,            /* a child that is not READY by then is hung; the manager, who may have a log to read, has no such limit */
+    BACK_OFF_FIRST_MS = 1000,     /* the first death is answered at once, the second after this, then twice as long each time */
+    BACK_OFF_MOST_MS = 60000,
+    STEADY_MS = 10000,            /* who ran for this long since READY has got over what killed it: back-off begins anew */
+};
+
+struct account { uint32_t uid, gid; };
+
+struct listener {
+    uint16_t listen_block;        /* index in the configuration */
+    struct net_address address;
+    int fd;
+};
+
+struct child {
+    enum ipc_role role;
+    uint16_t index;
+    uint32_t epoch;               /* of the process that runs or ran last */
+    pid_t pid;                    /* 0 = none */
+    struct ipc_channel *channel;
+    enum role_state state;
+    bool was_ready;               /* this process has said READY */
+    bool drained;                 /* this process has said DRAINED */
+    const char *killed_for;       /* why we killed it; NULL = we did not */
+    uint32_t restarts;
+    uint64_t ready_ms, started_ms;
+    int64_t started_wall_us;
+    uint64_t start_again_ms;      /* ROLE_BACKING_OFF: when */
+    uint64_t back_off_ms;         /* what the next death costs */
+    uint64_t ping_number, ping_ms;/* the last one, and when */
+    bool ping_open;               /* not answered yet */
+    uint32_t layers;
+    uint8_t engine;
+};
+
+struct master {
+    const struct config *config;
+    int config_fd;
+    bool is_root;
+    struct account accounts[ROLE_COUNT];
+    int signal_fd, exe_fd, root_fd;
+    int log_fd;
+    int control_fd;
+    struct listener listeners[LISTENERS_MAX];
+    uint32_t listener_count;
+    int folders[ROLE_COUNT][FOLDERS_MAX];
+    uint32_t folder_counts[ROLE_COUNT];
+    struct child children[CHILDREN_MAX];
+    uint32_t child_count;
+    uint64_t now_ms;
+    bool ready;                   /* every child has been READY once */
+    bool stopping;
+    bool at_once;                 /* stopping without drain */
+    uint32_t stop_phase;
+    uint64_t stop_until_ms;       /* of all phases together */
+    uint64_t phase_until_ms;      /* who is still there then is killed */
+    int exit_code;
+};
+
+/* master_run - everything behind option parsing; returns the exit code of mtad. */
+int master_run(int config_fd);
+
+/* ---- accounts.c: which uid a role has ---- */
+/* accounts_find - fill in m->accounts. Returns 0, or the exit code after one line was logged. */
+int accounts_find(struct master *m);
+
+/* ---- open.c, listen.c, logfile.c: what children cannot open. Each returns 0, or the exit code after one line was logged. ---- */
+int folders_open(struct master *m);
+int root_open(struct master *m);
+int listeners_open(struct master *m);
+int control_open(struct master *m);
+void control_remove(struct master *m);
+/* path_open - a folder by its whole path, as an O_PATH descriptor; what is missing is made, owned by `owner`. -1 and errno. */
+int path_open(struct bytes path, const struct account *owner, mode_t mode, bool *made);
+
+/* logfile_open - m->log_fd, and our own lines go there. logfile_reopen - SIGHUP: the file by its name again, for us and for every child. */
+int logfile_open(struct master *m);
+void logfile_reopen(struct master *m);
+enum log_sink logfile_sink(const struct master *m);
+/* logfile_is_elsewhere - whether lines go to a file or syslog, so that standard error must be told some things as well. */
+bool logfile_is_elsewhere(const struct master *m);
+
+/* ---- child.c ---- */
+void children_list(struct master *m);
+/* child_start - fork, execute, give it channels to its peers. ERR_ on failure; the child stays down. */
+must_use enum err child_start(struct master *m, struct child *c);
+/* child_kill - SIGKILL, with the reason for the line that its death will be. */
+void child_kill(struct child *c, const char *why);
+struct child *child_find(struct master *m, enum ipc_role role, uint16_t index);
+/* child_print - "receiver/0" (or "manager", of which there is one). */
+void child_print(struct buf *line, const struct child *c);
+/* child_say - "<level>: <child> <text>", one line. */
+void child_say(enum log_level level, const struct child *c, const char *text);
+/* child_forget - close what belongs to a process that is gone. */
+void child_forget(struct child *c);
+
+/* ---- watch.c ---- */
+void watch_receive(struct master *m, struct child *c);
+void watch_reap(struct master *m);
+/* watch_due - pings, hung children, restarts that are due. watch_deadline - when it has to be called at the latest, monotonic ms. */
+void watch_due(struct master *m);
+uint64_t watch_deadline(const struct master *m);
+/* watch_tell_state - ROLE_STATE of one child to the control process. */
+void watch_tell_state(struct master *m, const struct child *c);
+
+/* ---- stop.c ---- */
+void stop_begin(struct master *m, const char *why);
+/* stop_at_once - kill everybody; for a failed start and a second signal. */
+void stop_at_once(struct master *m, int exit_code);
+/* stop_step - go on to the next phase when this one is over; returns whether everything has ended. */
+bool stop_step(struct master *m);
+uint64_t stop_deadline(const struct master *m);
+
+/* ---- notify.c: what systemd is told (sd_notify(3)); nothing when it did not ask ---- */
+void notify_open(void);
+void notify_ready(void);
+void notify_stopping(void);
+/* notify_alive - WATCHDOG=1 when it is due. notify_deadline - when that is, monotonic ms. */
+void notify_alive(uint64_t now_ms);
+uint64_t notify_deadline(void);
+
+#endif
