@@ -162,7 +162,8 @@ static void scan_plain_word(struct scan *s)
     }
     s->word.text = bytes_slice(s->text, start, s->pos - start);
     if (s->pos < s->text.len && s->text.ptr[s->pos] == '"') {
-        problem(s, here(s), BYTES("a quote in the middle of a word; expected a blank before it, or quotes around the whole word"));
+        problem(s, here(s),
+                BYTES("a quote in the middle of a word; expected a blank before it, or quotes around the whole word"));
     }
 }
 
@@ -426,14 +427,15 @@ enum err grammar_parse(struct grammar *g, uint32_t file, struct bytes text, cons
     return s.problems > 0 ? ERR_BAD_VALUE : ERR_NONE;
 }
 
-void grammar_splice(struct grammar *g, uint32_t at, uint32_t first)
+uint32_t grammar_splice(struct grammar *g, uint32_t at, uint32_t first)
 {
     must(at < g->statement_count);
-    if (first == GRAMMAR_NONE) return;
+    if (first == GRAMMAR_NONE) return at;
     uint32_t last = first;
     while (g->statements[last].next != GRAMMAR_NONE) last = g->statements[last].next;
     g->statements[last].next = g->statements[at].next;
     g->statements[at].next = first;
+    return last;
 }
 
 const struct grammar_word *grammar_word_at(const struct grammar *g, const struct grammar_statement *s, uint32_t n)

@@ -67,8 +67,9 @@ void grammar_fini(struct grammar *g);
  */
 must_use enum err grammar_parse(struct grammar *g, uint32_t file, struct bytes text, const struct grammar_sink *sink, uint32_t *first);
 
-/* grammar_splice - put the statements of a chain (an included text's) behind statement `at`, before its successor. */
-void grammar_splice(struct grammar *g, uint32_t at, uint32_t first);
+/* grammar_splice - put the statements of a chain (an included text's) behind statement `at`, before its successor. Returns the last of
+ * them, where another chain may follow; `at` when there are none. */
+uint32_t grammar_splice(struct grammar *g, uint32_t at, uint32_t first);
 
 /* grammar_word_at - word n of a statement; n must be below its word_count. */
 const struct grammar_word *grammar_word_at(const struct grammar *g, const struct grammar_statement *s, uint32_t n);

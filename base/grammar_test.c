@@ -201,8 +201,8 @@ static void test_grammar_splice_puts_a_text_behind_its_statement(void **state)
     grammar_init(&g);
     assert_int_equal(grammar_parse(&g, 0, BYTES("a\ninclude\nb"), &sink, &outer), ERR_NONE);
     assert_int_equal(grammar_parse(&g, 1, BYTES("x; y"), &sink, &inner), ERR_NONE);
-    grammar_splice(&g, 1, inner);
-    grammar_splice(&g, 1, GRAMMAR_NONE);
+    assert_int_equal(grammar_splice(&g, 1, inner), 4);
+    assert_int_equal(grammar_splice(&g, 1, GRAMMAR_NONE), 1);
     print_tree(&g, outer, &out);
     assert_true(bytes_equal(buf_bytes(&out), BYTES("a;include;x;y;b;")));
     grammar_fini(&g);

@@ -27,7 +27,8 @@ static void fill_names(struct loader *l)
     }
     struct bytes hostname = image_bytes_of(l, c->hostname);
     if (bytes_find(hostname, '.') == hostname.len) {
-        CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname, BYTES("' has no dot; many servers refuse mail from such a host"));
+        CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname,
+                       BYTES("' has no dot; many servers refuse mail from such a host"));
     }
     if (c->postmaster.len == 0) {
         text = BUF_OVER(memory);
@@ -63,7 +64,8 @@ static void fill_queue(struct loader *l)
         CONFIG_WARNING(l, whole_file, BYTES("`delay-warning' of queue is not before `expire': nobody will be warned"));
     }
     if (c->queue.max_bytes > 0 && c->queue.max_bytes < 2 * c->queue.segment_bytes) {
-        CONFIG_ERROR(l, whole_file, BYTES("`max-size' of queue is less than two segments; expected at least twice `segment-size'"));
+        CONFIG_ERROR(l, whole_file,
+                     BYTES("`max-size' of queue is less than two segments; expected at least twice `segment-size'"));
     }
     c->resolver.use_stub = c->resolver.stub.family != NET_NONE;
     if (c->log.ident.len == 0) c->log.ident = image_text(l, BYTES("mta"));
@@ -95,7 +97,8 @@ static struct grammar_place route_place(const struct loader *l, const struct con
 {
     struct bytes path = image_bytes_of(l, r->file);
     for (uint32_t i = 0; i < l->files.count; i++) {
-        if (bytes_equal(bytes_of_cstr(ARRAY_ITEM(&l->files, i, struct source_file)->path), path)) return (struct grammar_place){i, r->line, 1};
+        if (bytes_equal(bytes_of_cstr(ARRAY_ITEM(&l->files, i, struct source_file)->path),
+                        path)) return (struct grammar_place){i, r->line, 1};
     }
     return whole_file;
 }
@@ -107,14 +110,16 @@ static void check_routes(struct loader *l, bool *strangers)
         struct config_route *r = ARRAY_ITEM(&l->routes, i, struct config_route);
         if (r->connections_max == 0) r->connections_max = l->config.limits.destination_connections;
         if (all) {
-            CONFIG_WARNING(l, route_place(l, r), BYTES("route `"), image_bytes_of(l, r->name), BYTES("' is never reached: route `"),
+            CONFIG_WARNING(l, route_place(l, r), BYTES("route `"), image_bytes_of(l, r->name),
+                           BYTES("' is never reached: route `"),
                            image_bytes_of(l, all->name), BYTES("' before it matches everything"));
         } else if (matches_everything(l, r)) {
             all = r;
         }
         if (names_recipients(l, r)) *strangers = true;
     }
-    if (l->routes.count == 0) CONFIG_ERROR(l, whole_file, BYTES("there is no route; expected at least one, such as route default { match any; mx }"));
+    if (l->routes.count == 0) CONFIG_ERROR(l, whole_file,
+                                           BYTES("there is no route; expected at least one, such as route default { match any; mx }"));
 }
 
 static void check_address_twice(struct loader *l, const struct config_listener *a, uint32_t n, const struct config_listener *b)
@@ -126,7 +131,8 @@ static void check_address_twice(struct loader *l, const struct config_listener *
         uint8_t memory[NET_TEXT_BYTES_MAX];
         struct buf text = BUF_OVER(memory);
         net_print_ip_port(&text, &left[n]);
-        CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"), image_bytes_of(l, b->name),
+        CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"),
+                     image_bytes_of(l, b->name),
                      BYTES("' both have the address "), buf_bytes(&text));
     }
 }
@@ -153,6 +159,7 @@ void check_whole(struct loader *l)
     check_listeners(l, &trusted);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {
-        CONFIG_WARNING(l, whole_file, BYTES("no listen has `trust' and no route names recipients by rcpt-domain or rcpt: all mail will be refused"));
+        CONFIG_WARNING(l, whole_file,
+                       BYTES("no listen has `trust' and no route names recipients by rcpt-domain or rcpt: all mail will be refused"));
     }
 }

@@ -98,7 +98,8 @@ static uint64_t load_number(uint8_t kind, const void *field)
     return value;
 }
 
-static bool read_number_field(struct loader *l, const struct key_row *row, struct bytes word, struct grammar_place place, void *field)
+static bool read_number_field(struct loader *l, const struct key_row *row, struct bytes word, struct grammar_place place,
+                              void *field)
 {
     uint64_t value;
     uint8_t low_memory[32], high_memory[32];
@@ -112,7 +113,8 @@ static bool read_number_field(struct loader *l, const struct key_row *row, struc
     if ((value < row->min && !fallback) || value > row->max) {
         put_number(row, row->min, &low);
         put_number(row, row->max, &high);
-        CONFIG_ERROR(l, place, BYTES("`"), row->name, BYTES("' is `"), word, BYTES("'; expected "), buf_bytes(&low), BYTES(" to "),
+        CONFIG_ERROR(l, place, BYTES("`"), row->name, BYTES("' is `"), word, BYTES("'; expected "), buf_bytes(&low),
+                     BYTES(" to "),
                      buf_bytes(&high));
         return false;
     }
@@ -158,7 +160,8 @@ static bool read_text(struct loader *l, uint8_t kind, struct bytes word, struct 
     return true;
 }
 
-static bool read_choice(struct loader *l, const struct key_row *row, struct bytes word, struct grammar_place place, uint8_t *field)
+static bool read_choice(struct loader *l, const struct key_row *row, struct bytes word, struct grammar_place place,
+                        uint8_t *field)
 {
     struct nearest near = nearest_to(word);
     for (uint8_t n = 0; choice_word(row->values, n).len > 0; n++) {
@@ -167,7 +170,8 @@ static bool read_choice(struct loader *l, const struct key_row *row, struct byte
         *field = n;
         return true;
     }
-    error_with_nearest(l, place, &near, PIECES(BYTES("`"), row->name, BYTES("' is `"), word, BYTES("'; expected one of: "), row->values));
+    error_with_nearest(l, place, &near, PIECES(BYTES("`"), row->name, BYTES("' is `"), word, BYTES("'; expected one of: "),
+                                               row->values));
     return false;
 }
 

@@ -16,7 +16,8 @@ void read_key_version(struct loader *l, const struct grammar_statement *s, void 
     (void)owner;
     if (!take_words(l, s, 1, 1, BYTES("config-version 1"))) return;
     if (!bytes_to_u64(word_of(l, s, 1), &version) || version != CONFIG_VERSION) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`config-version' is `"), word_of(l, s, 1), BYTES("'; this program reads version 1"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`config-version' is `"), word_of(l, s, 1),
+                     BYTES("'; this program reads version 1"));
     }
 }
 
@@ -44,7 +45,8 @@ void show_key_include(const struct config *c, const void *owner, struct buf *out
 
 /* ---- listen ---- */
 
-static void add_listen_address(struct loader *l, struct array *list, const struct net_address *address, struct grammar_place place)
+static void add_listen_address(struct loader *l, struct array *list, const struct net_address *address,
+                               struct grammar_place place)
 {
     uint8_t memory[NET_TEXT_BYTES_MAX];
     struct buf text = BUF_OVER(memory);
@@ -103,7 +105,8 @@ void read_key_trust(struct loader *l, const struct grammar_statement *s, void *o
     listener->trust = read_prefixes(l, s, 1);
     for (uint32_t i = 0; i < listener->trust.count; i++) {
         struct net_prefix p = *(const struct net_prefix *)(const void *)(l->image.items + listener->trust.offset + i * sizeof p);
-        if (p.bits == 0) CONFIG_WARNING(l, s->place, BYTES("`trust' names every address there is: whoever reaches this listener may relay anywhere"));
+        if (p.bits == 0) CONFIG_WARNING(l, s->place,
+                                        BYTES("`trust' names every address there is: whoever reaches this listener may relay anywhere"));
     }
 }
 
@@ -117,7 +120,8 @@ void show_key_trust(const struct config *c, const void *owner, struct buf *out)
 void read_key_allow(struct loader *l, const struct grammar_statement *s, void *owner)
 {
     struct config *c = owner;
-    if (take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) c->connect.allow = read_prefixes(l, s, 1);
+    if (take_words(l, s, 1, UINT32_MAX - 1,
+                   BYTES("networks such as 192.0.2.0/24, or local"))) c->connect.allow = read_prefixes(l, s, 1);
 }
 
 void show_key_allow(const struct config *c, const void *owner, struct buf *out)
@@ -137,7 +141,8 @@ void read_key_retry(struct loader *l, const struct grammar_statement *s, void *o
     for (uint32_t i = 1; i < s->word_count; i++) {
         uint64_t ms;
         if (!value_time_ms(word_of(l, s, i), &ms) || ms == 0 || ms > 30ULL * 86400 * 1000) {
-            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`retry' has `"), word_of(l, s, i), BYTES("'; expected a time from 1s to 30d, such as 5m"));
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`retry' has `"), word_of(l, s, i),
+                         BYTES("'; expected a time from 1s to 30d, such as 5m"));
             continue;
         }
         c->queue.retry_s[c->queue.retry_count++] = (ms + 999) / 1000;
@@ -182,7 +187,8 @@ void read_key_log_file(struct loader *l, const struct grammar_statement *s, void
     set_log_target(l, s, c, LOG_TARGET_FILE);
     struct bytes path = word_of(l, s, 1);
     if (value_path_valid(path)) c->log.path = image_text(l, path);
-    else CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`file' is `"), path, BYTES("'; expected an absolute path without . or .. in it"));
+    else CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`file' is `"), path,
+                      BYTES("'; expected an absolute path without . or .. in it"));
 }
 
 void show_key_log_stderr(const struct config *c, const void *owner, struct buf *out)

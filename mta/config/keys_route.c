@@ -56,7 +56,8 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
         return false;
     }
     if (m->bare && s->word_count > 2) {
-        CONFIG_ERROR(l, place_of(l, s, 2), BYTES("unexpected `"), word_of(l, s, 2), BYTES("' behind `match "), m->word, BYTES("'; expected nothing more"));
+        CONFIG_ERROR(l, place_of(l, s, 2), BYTES("unexpected `"), word_of(l, s, 2), BYTES("' behind `match "), m->word,
+                     BYTES("'; expected nothing more"));
         return false;
     }
     if (!m->bare && s->word_count == 2) {
@@ -69,7 +70,8 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
 void read_key_match(struct loader *l, const struct grammar_statement *s, void *owner)
 {
     struct route_draft *draft = owner;
-    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
+    if (!take_words(l, s, 1, UINT32_MAX - 1,
+                    BYTES("any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
     const struct match_word *m = find_match_word(l, word_of(l, s, 1), place_of(l, s, 1));
     if (!m || !match_is_wellformed(l, s, m)) return;
     struct config_match match = {.kind = (uint8_t)m->kind, .words = join_words(l, s, 2)};
@@ -129,11 +131,13 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
     struct bytes url = word_of(l, s, 1), host;
     if (bytes_starts(url, BYTES("smtps://")) || bytes_starts(url, BYTES("lmtp:"))) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')), BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
+                     BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
         return;
     }
     if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), r, &host)) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url, BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
+                     BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
         return;
     }
     r->relay_host = image_text(l, host);
@@ -169,9 +173,11 @@ void read_key_maildir(struct loader *l, const struct grammar_statement *s, void 
     if (!take_words(l, s, 1, 1, BYTES("an absolute path"))) return;
     struct bytes path = word_of(l, s, 1);
     if (!value_path_valid(path) || path.len < 2) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`maildir' is `"), path, BYTES("'; expected an absolute path without . or .. in it"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`maildir' is `"), path,
+                     BYTES("'; expected an absolute path without . or .. in it"));
     } else if (!placeholders_known(path)) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`maildir' is `"), path, BYTES("'; expected no braces but {domain} and {local}"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`maildir' is `"), path,
+                     BYTES("'; expected no braces but {domain} and {local}"));
     } else {
         r->maildir = image_text(l, path);
     }
@@ -207,7 +213,8 @@ void read_key_reject(struct loader *l, const struct grammar_statement *s, void *
     set_action(l, s, r, ACTION_REJECT);
     if (!take_words(l, s, 2, UINT32_MAX - 1, BYTES("a code and a text, such as reject 550 5.1.1 no such user"))) return;
     if (!bytes_to_u64(word_of(l, s, 1), &code) || code < 400 || code > 599 || code == 421) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`reject' has the code `"), word_of(l, s, 1), BYTES("'; expected 400 to 599, but not 421, which closes the connection"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`reject' has the code `"), word_of(l, s, 1),
+                     BYTES("'; expected 400 to 599, but not 421, which closes the connection"));
         return;
     }
     for (uint32_t i = 2; i < s->word_count; i++) {
@@ -217,7 +224,8 @@ void read_key_reject(struct loader *l, const struct grammar_statement *s, void *
     if (text.overflow || !printable_ascii(buf_bytes(&text))) {
         CONFIG_ERROR(l, place_of(l, s, 2), BYTES("the text of `reject' must be ASCII of at most 400 octets"));
     } else if (enhanced_contradicts(buf_bytes(&text), code)) {
-        CONFIG_ERROR(l, place_of(l, s, 2), BYTES("the enhanced code `"), word_of(l, s, 2), BYTES("' contradicts the code `"), word_of(l, s, 1), BYTES("'"));
+        CONFIG_ERROR(l, place_of(l, s, 2), BYTES("the enhanced code `"), word_of(l, s, 2), BYTES("' contradicts the code `"),
+                     word_of(l, s, 1), BYTES("'"));
     }
     r->reject_code = (uint16_t)code;
     r->reject_text = image_text(l, buf_bytes(&text));
@@ -234,7 +242,8 @@ void read_key_source(struct loader *l, const struct grammar_statement *s, void *
         bool ok = net_parse_ip(word_of(l, s, i), &address);
         struct net_address *field = address.family == NET_IPV6 ? &r->source_ipv6 : &r->source_ipv4;
         if (!ok) {
-            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`source' is `"), word_of(l, s, i), BYTES("'; expected an address such as 192.0.2.1 or 2001:db8::1"));
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`source' is `"), word_of(l, s, i),
+                         BYTES("'; expected an address such as 192.0.2.1 or 2001:db8::1"));
         } else if (field->family != NET_NONE) {
             CONFIG_ERROR(l, place_of(l, s, i), BYTES("`source' has two addresses of one family; expected one of each"));
         }

@@ -51,7 +51,8 @@ static bool line_is_clean(struct loader *l, struct bytes line, struct grammar_pl
     }
     for (uint32_t i = 0; i < line.len; i++) {
         if ((line.ptr[i] >= ' ' || line.ptr[i] == '\t') && line.ptr[i] != 0x7f) continue;
-        CONFIG_ERROR(l, place, line.ptr[i] == '\r' ? BYTES("the line ends with CR LF; expected LF alone") : BYTES("a control octet; expected printable text"));
+        CONFIG_ERROR(l, place,
+                     line.ptr[i] == '\r' ? BYTES("the line ends with CR LF; expected LF alone") : BYTES("a control octet; expected printable text"));
         return false;
     }
     if (bytes_is_utf8(line)) return true;
@@ -164,7 +165,8 @@ static void add_name(struct name_list *list, struct bytes word, struct grammar_p
     uint8_t memory[MAIL_ADDRESS_BYTES_MAX];
     struct buf name = BUF_OVER(memory);
     if (!canonical_name(list->kind, word, &name)) {
-        CONFIG_ERROR(list->l, place, BYTES("`"), word, BYTES("' is no "), name_kinds[list->kind], from ? BYTES(", as the use of table `") : BYTES(""),
+        CONFIG_ERROR(list->l, place, BYTES("`"), word, BYTES("' is no "), name_kinds[list->kind],
+                     from ? BYTES(", as the use of table `") : BYTES(""),
                      from ? from->name : BYTES(""), from ? BYTES("' expects") : BYTES(""));
         return;
     }
@@ -204,7 +206,8 @@ static void add_word(struct name_list *list, struct bytes word, struct grammar_p
 static int by_text(const void *left, const void *right, void *context)
 {
     const struct loader *l = context;
-    return bytes_compare(image_bytes_of(l, *(const struct config_text *)left), image_bytes_of(l, *(const struct config_text *)right));
+    return bytes_compare(image_bytes_of(l, *(const struct config_text *)left),
+                         image_bytes_of(l, *(const struct config_text *)right));
 }
 
 static void sort_names(struct loader *l, struct array *texts)
@@ -247,7 +250,8 @@ static void add_prefix_word(struct loader *l, struct array *prefixes, struct byt
     } else if (net_parse_prefix(word, &prefix)) {
         add_prefix(l, prefixes, &prefix);
     } else {
-        CONFIG_ERROR(l, place, BYTES("`"), word, BYTES("' is no network; expected 192.0.2.0/24, 2001:db8::/32 (host bits zero), an address, local, or a table"));
+        CONFIG_ERROR(l, place, BYTES("`"), word,
+                     BYTES("' is no network; expected 192.0.2.0/24, 2001:db8::/32 (host bits zero), an address, local, or a table"));
     }
 }
 

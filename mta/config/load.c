@@ -194,13 +194,15 @@ enum err config_load_text(struct bytes text, const char *name, uint64_t generati
     return load_whole(name, &text, false, generation, sink, NULL, out);
 }
 
-enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd)
+enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink,
+                     int *fd)
 {
     if (path) return load_whole(path, NULL, true, generation, sink, fd, NULL);
     static uint8_t memory[EMBEDDED_BYTES_MAX];
     struct buf text = BUF_OVER(memory);
     if (!state_dir || state_dir[0] != '/' || !embedded_text(state_dir, &text)) {
-        sink->report(sink->context, true, BYTES("embedded: error: the folder for the state must be an absolute path of reasonable length"));
+        sink->report(sink->context, true,
+                     BYTES("embedded: error: the folder for the state must be an absolute path of reasonable length"));
         return ERR_BAD_VALUE;
     }
     struct bytes whole = buf_bytes(&text);

@@ -88,7 +88,8 @@ static void unknown_key(struct loader *l, const struct block *b, const struct gr
     put_where(&where, b);
     bool of_top = find_block(word) != CONFIG_BLOCK_TOP || find_key(CONFIG_BLOCK_TOP, word);
     if (b->kind != CONFIG_BLOCK_TOP && of_top && s->has_block) {
-        CONFIG_ERROR(l, s->place, BYTES("`"), word, BYTES("' "), buf_bytes(&where), BYTES("; it belongs to the top level: expected `}' before it"));
+        CONFIG_ERROR(l, s->place, BYTES("`"), word, BYTES("' "), buf_bytes(&where),
+                     BYTES("; it belongs to the top level: expected `}' before it"));
         return;
     }
     struct nearest near = nearest_to(word);
@@ -185,7 +186,8 @@ static bool open_block(struct loader *l, const struct grammar_statement *s, enum
     }
     if (config_blocks[kind].several) return block_name(l, s, &b->name);
     if (s->word_count == 1) return true;
-    CONFIG_ERROR(l, place_of(l, s, 1), BYTES("unexpected `"), word_of(l, s, 1), BYTES("'; expected `{' behind `"), word_of(l, s, 0), BYTES("'"));
+    CONFIG_ERROR(l, place_of(l, s, 1), BYTES("unexpected `"), word_of(l, s, 1), BYTES("'; expected `{' behind `"),
+                 word_of(l, s, 0), BYTES("'"));
     return false;
 }
 
@@ -208,7 +210,8 @@ static void another_error(struct loader *l, const struct grammar_statement *s)
 static void read_listener(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
-        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->listeners, i, struct config_listener)->name), b->name)) another_error(l, s);
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->listeners, i, struct config_listener)->name),
+                        b->name)) another_error(l, s);
     }
     struct config_listener listener;
     memset(&listener, 0, sizeof listener);
@@ -231,7 +234,8 @@ static void check_route(struct loader *l, const struct grammar_statement *s, con
         CONFIG_ERROR(l, s->place, BYTES("route `"), name, BYTES("' lacks `match'; expected at least one, such as match any"));
     }
     if (draft->route.action == ACTION_NONE) {
-        CONFIG_ERROR(l, s->place, BYTES("route `"), name, BYTES("' lacks an action; expected one of relay, mx, maildir, discard, reject"));
+        CONFIG_ERROR(l, s->place, BYTES("route `"), name,
+                     BYTES("' lacks an action; expected one of relay, mx, maildir, discard, reject"));
     }
 }
 
@@ -271,7 +275,8 @@ static void read_table(struct loader *l, const struct grammar_statement *s, stru
     if (l->tables.count == count) array_free(&table.names);
 }
 
-static void read_block(struct loader *l, const struct grammar_statement *s, enum config_block kind, const struct grammar_statement **seen)
+static void read_block(struct loader *l, const struct grammar_statement *s, enum config_block kind,
+                       const struct grammar_statement **seen)
 {
     struct block b = {.owner = &l->config};
     if (!open_block(l, s, kind, &b)) return;
@@ -289,7 +294,8 @@ static void check_version_first(struct loader *l, uint32_t first)
 {
     const struct grammar_statement *s = first == GRAMMAR_NONE ? NULL : &l->grammar.statements[first];
     if (s && s->word_count > 0 && bytes_equal(word_of(l, s, 0), BYTES("config-version"))) return;
-    CONFIG_ERROR(l, (s ? s->place : (struct grammar_place){0, 1, 1}), BYTES("expected `config-version 1' as the first statement of the file"));
+    CONFIG_ERROR(l, (s ? s->place : (struct grammar_place){0, 1, 1}),
+                 BYTES("expected `config-version 1' as the first statement of the file"));
 }
 
 /* Tables first, since they may stand behind what uses them. */

@@ -67,7 +67,8 @@ static void report_one(const struct loader *l, const struct problem *p, const st
 {
     uint8_t memory[PROBLEM_LINE_BYTES];
     struct buf line = BUF_OVER(memory);
-    const char *path = p->place.file < l->files.count ? ARRAY_ITEM(&l->files, p->place.file, struct source_file)->path : "configuration";
+    const char *path = p->place.file < l->files.count ? ARRAY_ITEM(&l->files, p->place.file,
+                                                                   struct source_file)->path : "configuration";
     buf_put_escaped(&line, bytes_of_cstr(path), GRAMMAR_WORD_BYTES_MAX / 4);
     if (p->place.line > 0) {
         buf_put_c(&line, ':');
@@ -95,16 +96,17 @@ struct nearest nearest_to(struct bytes word)
     return (struct nearest){word, {0}, NEAREST_DISTANCE_MAX + 1};
 }
 
-/* A word of two letters is near to everything: the distance must be smaller than the word. */
+/* A short word is near to everything: at least half of its letters must be right. */
 void nearest_offer(struct nearest *n, struct bytes candidate)
 {
     uint32_t distance = value_distance(n->word, candidate, NEAREST_DISTANCE_MAX);
-    if (distance >= n->distance || distance >= n->word.len || distance >= candidate.len) return;
+    if (distance >= n->distance || 2 * distance >= n->word.len || 2 * distance >= candidate.len) return;
     n->distance = distance;
     n->best = candidate;
 }
 
-void error_with_nearest(struct loader *l, struct grammar_place place, const struct nearest *n, const struct bytes *pieces, uint32_t count)
+void error_with_nearest(struct loader *l, struct grammar_place place, const struct nearest *n, const struct bytes *pieces,
+                        uint32_t count)
 {
     uint8_t memory[PROBLEM_TEXT_BYTES];
     struct buf text = BUF_OVER(memory);

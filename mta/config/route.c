@@ -57,7 +57,8 @@ static bool in_prefixes(const struct config *c, struct config_list list, const s
     return false;
 }
 
-static bool match_holds(const struct config *c, const struct config_match *m, const struct route_question *q, const struct folded *f)
+static bool match_holds(const struct config *c, const struct config_match *m, const struct route_question *q,
+                        const struct folded *f)
 {
     switch ((enum config_match_kind)m->kind) {
     case MATCH_ANY: return true;
@@ -73,7 +74,8 @@ static bool match_holds(const struct config *c, const struct config_match *m, co
     return false;
 }
 
-static bool route_holds(const struct config *c, const struct config_route *r, const struct route_question *q, const struct folded *f)
+static bool route_holds(const struct config *c, const struct config_route *r, const struct route_question *q,
+                        const struct folded *f)
 {
     const struct config_match *matches = CONFIG_ITEMS(c, r->matches, struct config_match);
     if (!matches) return false;

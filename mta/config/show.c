@@ -88,7 +88,8 @@ void config_show(const struct config *c, struct buf *out)
     for (uint32_t i = 0; routes && i < c->routes.count; i++) {
         show_block(c, CONFIG_BLOCK_ROUTE, config_bytes(c, routes[i].name), &routes[i], out);
     }
-    for (uint32_t i = CONFIG_BLOCK_TABLE + 1; i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i, (struct bytes){0}, c, out);
+    for (uint32_t i = CONFIG_BLOCK_TABLE + 1; i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i,
+                                                                                      (struct bytes){0}, c, out);
 }
 
 /* ---- the reference ---- */

@@ -74,10 +74,12 @@ static bool read_file(struct loader *l, uint32_t file, struct grammar_place from
     return ok;
 }
 
-bool source_add(struct loader *l, const char *path, const struct bytes *text, struct grammar_place from, uint32_t bytes_max, uint32_t *file)
+bool source_add(struct loader *l, const char *path, const struct bytes *text, struct grammar_place from, uint32_t bytes_max,
+                uint32_t *file)
 {
     if (l->files.count >= SOURCE_FILES_MAX) {
-        CONFIG_ERROR(l, from, BYTES("more than 1000 files in one configuration; `"), bytes_of_cstr(path), BYTES("' was not read"));
+        CONFIG_ERROR(l, from, BYTES("more than 1000 files in one configuration; `"), bytes_of_cstr(path),
+                     BYTES("' was not read"));
         return false;
     }
     struct source_file *f = array_add(l, &l->files);
@@ -126,6 +128,7 @@ static void parse_file(struct loader *l, uint32_t file, uint32_t *first)
     if (e == ERR_NO_MEMORY) l->no_memory = true;
 }
 
+/* Behind statement *at, which becomes the last one of the file. */
 static void include_file(struct loader *l, uint32_t *at, const char *path, struct grammar_place from)
 {
     uint32_t file, first;
@@ -140,8 +143,7 @@ static void include_file(struct loader *l, uint32_t *at, const char *path, struc
         return;
     }
     parse_file(l, file, &first);
-    grammar_splice(&l->grammar, *at, first);
-    for (; first != GRAMMAR_NONE && first != l->grammar.statements[*at].next; first = l->grammar.statements[first].next) *at = first;
+    *at = grammar_splice(&l->grammar, *at, first);
 }
 
 /* Several files go in the order of their names, one behind the other. */
