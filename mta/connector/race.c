@@ -5,12 +5,10 @@
  * owner with MSG_FASTOPEN (docs/security.md).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -182,19 +180,20 @@ void race_cancel(struct connector *c, uint64_t connection)
     if (r) end(c, r);
 }
 
-static void hand_over(struct connector *c, struct race *r, const struct race_socket *s)
+static void hand_over(struct connector *c, struct race *r, struct race_socket *s)
 {
     const struct net_address *remote = &r->addresses[s->address];
     struct ipc_channel *worker = process_channel(c->process, ROLE_DELIVER, r->worker);
     struct ipc_channel *manager = process_channel(c->process, ROLE_MANAGER, 0);
-    int fd = worker && ipc_peer_epoch(worker) == r->worker_epoch ? fcntl(s->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    bool there = worker && ipc_peer_epoch(worker) == r->worker_epoch;
     struct ipc_socket m = {.connection = r->connection, .remote = *remote, .helo_only = r->helo_only, .host = bytes_of(r->host, r->host_len),
                            .helo = bytes_of(r->helo, r->helo_len)};
-    if (fd < 0 || ipc_send_socket(worker, &m, fd) != ERR_NONE) {
-        if (fd >= 0) close(fd);
+    if (there) ring_release(process_ring(c->process), s->fd);
+    if (!there || ipc_send_socket(worker, &m, s->fd) != ERR_NONE) {
         to_manager_failed(c, r->connection, false, remote, BYTES("the delivery worker that was to have the connection is gone"));
         return;
     }
+    s->fd = -1; /* the channel's now */
     struct ipc_connected news = {.connection = r->connection, .remote = *remote, .took_us = (uint32_t)(clock_mono_us() - r->began_us)};
     if (manager && ipc_send_connected(manager, &news, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the manager does not take messages: channel full");
 }

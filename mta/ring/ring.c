@@ -172,14 +172,18 @@ bool ring_is_idle(const struct ring *r, int fd)
     return !has_slot(r, fd) || !(r->slots[fd].under_way & COUNTED_BITS);
 }
 
-void ring_close(struct ring *r, int fd)
+void ring_release(struct ring *r, int fd)
 {
     must(ring_is_idle(r, fd));
-    if (has_slot(r, fd)) {
-        end_watches(r, (uint32_t)fd);
-        r->methods->forget(r, (uint32_t)fd);
-        next_generation(&r->slots[fd]);
-    }
+    if (!has_slot(r, fd)) return;
+    end_watches(r, (uint32_t)fd);
+    r->methods->forget(r, (uint32_t)fd);
+    next_generation(&r->slots[fd]);
+}
+
+void ring_close(struct ring *r, int fd)
+{
+    ring_release(r, fd);
     /* Linux closes the descriptor whatever close() says; nothing of ours is lost with an error here. */
     (void)close(fd);
 }

@@ -112,6 +112,9 @@ bool ring_is_idle(const struct ring *r, int fd);
 /* ring_close - close a descriptor that is idle; ends watches. Use it for every descriptor that the ring has ever been given. */
 void ring_close(struct ring *r, int fd);
 
+/* ring_release - like ring_close(), but the descriptor stays open: it goes to another process. */
+void ring_release(struct ring *r, int fd);
+
 /*
  * ring_wait - submit everything asked for and wait.
  * In       timeout_ms  0 = only look, UINT64_MAX = for ever

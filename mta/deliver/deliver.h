@@ -1,0 +1,120 @@
+/*
+ * deliver - what the files of the delivery worker share. The card is in main.c.
+ */
+#ifndef MTA_DELIVER_DELIVER_H
+#define MTA_DELIVER_DELIVER_H
+
+#include "base/heap.h"
+#include "mta/config/config.h"
+#include "mta/ipc/ipc.h"
+#include "mta/process/process.h"
+#include "smtp/body.h"
+#include "smtp/client.h"
+
+enum {
+    SESSIONS_MAX = 8192,           /* connections of one worker */
+    SESSION_TABLE = 16384,         /* hash buckets */
+    FLIGHT_BYTES = 64 * 1024,      /* one send: commands, or a piece of content */
+    SOCKET_WAIT_MS = 5000,         /* an ATTEMPT whose SOCKET does not come: the connection is gone already */
+    JOB_RCPTS_BYTES_MAX = 1 << 20, /* recipients of one attempt */
+};
+
+struct flight { /* memory of one send under way; kept in a free list */
+    struct flight *next;
+    uint8_t octets[FLIGHT_BYTES];
+};
+
+struct job { /* one ATTEMPT, copied out of its message */
+    uint64_t attempt;
+    struct smtp_client_job said;   /* borrows from `octets` */
+    uint8_t *rcpt_state;
+    uint64_t body_skip, body_bytes;
+    struct bytes prefix, content;  /* borrow from `octets` */
+    int body_fd;                   /* -1 = content is inline */
+    uint64_t began_us;
+    bool started;
+    bool has_held;                 /* a verdict that was not sent yet: the last one says so */
+    struct ipc_result held;
+    uint8_t held_text[REPLY_TEXT_BYTES_MAX];
+    uint8_t octets[];              /* sender, envid, rcpts, prefix, content, rcpt_state */
+};
+
+enum content_source { CONTENT_NONE = 0, CONTENT_PREFIX, CONTENT_BODY, CONTENT_END };
+
+struct session {
+    struct heap_node timer;        /* first, see main.c; the client's deadline */
+    bool used;
+    uint32_t generation;           /* for the ring's tokens, 24 bits */
+    uint32_t hash_next;            /* index + 1 */
+    uint64_t connection;           /* the manager's handle */
+    int fd;                        /* -1 = the SOCKET has not come */
+    bool receiving, sending, closing, closed_said, broken;
+    struct flight *flight;         /* being sent */
+    uint32_t flight_len, flight_sent;
+    struct job *job;
+    uint8_t source;                /* enum content_source: where the pump is */
+    uint64_t source_done;          /* octets of it */
+    struct smtp_stuffer stuffer;
+    uint64_t opened_us, wait_until_ms;
+    uint32_t greeting_us;
+    struct net_address remote;
+    uint16_t label_len, helo_len;
+    uint8_t label[HOST_NAME_BYTES_MAX + NET_TEXT_BYTES_MAX + 8]; /* "name[address]:port" */
+    uint8_t helo[HOST_NAME_BYTES_MAX];
+    struct smtp_client client;
+};
+
+struct rcpt_part { /* ATTEMPT_RCPTS that wait for their ATTEMPT */
+    uint64_t attempt;
+    uint32_t count, len;
+    uint8_t *octets;
+};
+
+struct deliver {
+    struct process *process;
+    const struct config *config;
+    struct smtp_client_config timeouts;
+    struct session *sessions;      /* SESSIONS_MAX; pages that were never used cost nothing */
+    uint32_t table[SESSION_TABLE];
+    uint32_t free_head;            /* index + 1 of the free list through hash_next; 0 = the high mark grows */
+    uint32_t high, count;
+    struct heap timers;
+    struct flight *flights;        /* free ones */
+    struct rcpt_part part;
+    uint8_t *scratch;              /* FLIGHT_BYTES: commands under construction */
+};
+
+enum { DELIVER_TOKEN_SESSION = PROCESS_TOKEN_ROLE_FIRST };
+
+static inline struct deliver *deliver_of(struct process *p) { return process_state(p); }
+
+/* session.c */
+struct session *session_find(struct deliver *d, uint64_t connection);
+struct session *session_make(struct deliver *d, uint64_t connection);
+void session_socket(struct deliver *d, struct session *s, const struct ipc_socket *m, int fd);
+void session_job(struct deliver *d, struct session *s, struct job *job);
+void session_quit(struct deliver *d, struct session *s);
+void session_event(struct deliver *d, const struct ring_event *e);
+void session_late(struct deliver *d, struct session *s);
+void session_abandon(struct deliver *d, struct session *s);
+
+struct deliver *deliver_of_session(const struct session *s);
+
+/* job.c */
+/* job_make - copy an ATTEMPT; NULL when memory is short. job_valid - what decoding cannot see: lengths against each other, the recipient list. */
+struct job *job_make(struct deliver *d, const struct ipc_attempt *m, int fd);
+bool job_valid(const struct deliver *d, const struct ipc_attempt *m, int fd);
+void job_free(struct job *job);
+/* job_verdict - a verdict of the client machine; context is the session. */
+void job_verdict(void *context, uint32_t first, uint32_t count, const struct verdict *v);
+/* job_flush - send the held verdict; last closes the attempt. */
+void job_flush(struct deliver *d, struct session *s, bool last);
+/* job_untried - tell the manager that nothing was tried. */
+void job_untried(struct deliver *d, uint64_t attempt, uint32_t rcpt_count);
+
+/* content.c */
+/* content_begin, content_fill - pump the message, dot-stuffed, into a flight; *end when its last octets are in it. ERR_IO when the body cannot be read. */
+void content_begin(struct session *s);
+must_use enum err content_fill(struct session *s, struct buf *out, bool *end);
+
+#endif
