@@ -84,8 +84,11 @@ static int start_children(struct master *m)
 
 static void on_signal(struct master *m, int number)
 {
+    /* timeout(1) and some supervisors signal the process and then its group: what comes so soon is the same wish, not a second one. */
+    enum { SAME_WISH_MS = 2000 };
     if (number == SIGHUP) logfile_reopen(m);
     if (number != SIGTERM && number != SIGINT) return;
+    if (m->stopping && m->now_ms - m->stop_begun_ms < SAME_WISH_MS) return;
     if (!m->stopping && m->ready) {
         stop_begin(m, number == SIGTERM ? "SIGTERM: stopping" : "SIGINT: stopping");
     } else if (!m->at_once) {

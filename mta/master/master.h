@@ -76,6 +76,7 @@ struct master {
     bool stopping;
     bool at_once;                 /* stopping without drain */
     uint32_t stop_phase;
+    uint64_t stop_begun_ms;
     uint64_t stop_until_ms;       /* of all phases together */
     uint64_t phase_until_ms;      /* who is still there then is killed */
     int exit_code;

@@ -146,7 +146,8 @@ int root_open(struct master *m)
     char path[] = "/tmp/mta-root-XXXXXX";
     if (mkdtemp(path) == NULL) return refuse("cannot make an empty folder", bytes_of_cstr(path), strerror(errno));
     m->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    bool done = m->root_fd >= 0 && fchmod(m->root_fd, 0555) == 0; /* every uid enters it, none writes */
     int kept = errno;
     rmdir(path);
-    return m->root_fd >= 0 ? 0 : refuse("cannot open an empty folder", bytes_of_cstr(path), strerror(kept));
+    return done ? 0 : refuse("cannot open an empty folder", bytes_of_cstr(path), strerror(kept));
 }

@@ -50,6 +50,7 @@ void stop_begin(struct master *m, const char *why)
     notify_stopping();
     m->stopping = true;
     m->stop_phase = 0;
+    m->stop_begun_ms = m->now_ms;
     m->stop_until_ms = m->now_ms + m->config->timeouts.drain;
     for (uint32_t i = 0; i < m->child_count; i++) {
         if (m->children[i].state == ROLE_BACKING_OFF) m->children[i].state = ROLE_STOPPED;

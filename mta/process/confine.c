@@ -82,9 +82,8 @@ static _Noreturn void refuse(struct process *p, const char *text, const char *wh
 
 static void prove(struct process *p, const struct sandbox_request *q)
 {
-    struct ring_probe ring = {.options = p->role->ring};
+    struct ring_probe ring = {.options = p->ring_options};
     ring.options.engine = ring_engine_of(p->ring);
-    ring.options.descriptors_max = q->descriptors_max;
     struct sandbox_probe probe = {ring_probe_make, ring_probe_try, &ring};
     const char *what = NULL;
     enum err e = sandbox_selftest(q, p->layers, &probe, &what);

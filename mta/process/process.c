@@ -110,11 +110,12 @@ static void make_places(struct process *p)
 static void open_ring(struct process *p, const struct sandbox_request *q)
 {
     enum { ENTRIES_DEFAULT = 256 };
-    struct ring_options options = p->role->ring;
-    options.engine = p->role->plain_engine ? RING_EPOLL : (enum ring_engine)p->config->sandbox.engine;
-    options.descriptors_max = q->descriptors_max;
-    if (options.entries == 0) options.entries = ENTRIES_DEFAULT;
-    enum err e = ring_open(&p->ring, &options);
+    struct ring_options *options = &p->ring_options;
+    *options = p->role->ring;
+    options->engine = p->role->plain_engine ? RING_EPOLL : (enum ring_engine)p->config->sandbox.engine;
+    options->descriptors_max = q->descriptors_max;
+    if (options->entries == 0) options->entries = ENTRIES_DEFAULT;
+    enum err e = ring_open(&p->ring, options);
     if (e == ERR_UNSUPPORTED) die("io_uring was asked for with sandbox { engine io_uring } and is refused here", e);
     if (e != ERR_NONE) die("cannot make the event loop", e);
 }

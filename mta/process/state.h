@@ -31,6 +31,7 @@ struct process {
     struct process_start start;
     const struct config *config;
     struct ring *ring;
+    struct ring_options ring_options; /* what it was made with */
     uint32_t layers;              /* LAYER_ bits that are on */
     void *state;                  /* the role's own */
     uint64_t now_ms;
