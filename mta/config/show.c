@@ -94,31 +94,31 @@ void config_show(const struct config *c, struct buf *out)
 
 /* ---- the reference ---- */
 
+/* "Takes a time such as 30s; the default is 5m." with the default marked up. */
+static void put_value_reference(const struct key_row *row, struct buf *out)
+{
+    bool has_default = row->initial.len > 0 && !bytes_equal(row->initial, BYTES("0"));
+    BUF_LIT(out, "Takes ");
+    buf_put(out, row->kind == KIND_CHOICE ? BYTES("one of these words") : kind_expectation(row->kind));
+    if (has_default) {
+        BUF_LIT(out, "; the default is\n.Cm ");
+        buf_put(out, row->initial);
+        BUF_LIT(out, " .\n");
+    } else {
+        BUF_LIT(out, ".\n");
+    }
+}
+
 static void put_key_reference(const struct key_row *row, struct buf *out)
 {
     BUF_LIT(out, ".It Ic ");
     buf_put(out, row->name);
-    if (row->values.len > 0) {
-        BUF_LIT(out, " Ar ");
-        for (uint32_t i = 0; i < row->values.len; i++) {
-            uint8_t c = row->values.ptr[i];
-            if (c == '|') BUF_LIT(out, "\\&|");
-            else buf_put_c(out, c);
-        }
-    }
+    if (row->values.len > 0) BUF_LIT(out, " Ar ");
+    buf_put(out, row->values);
     buf_put_c(out, '\n');
     buf_put_cstr(out, row->sentence);
-    if (!row->read) {
-        BUF_LIT(out, "\nTakes ");
-        if (row->kind == KIND_CHOICE) BUF_LIT(out, "one of these words");
-        else buf_put(out, kind_expectation(row->kind));
-        if (row->initial.len > 0 && !bytes_equal(row->initial, BYTES("0"))) {
-            BUF_LIT(out, ";\nthe default is\n.Cm ");
-            buf_put(out, row->initial);
-        }
-        BUF_LIT(out, " .");
-    }
     buf_put_c(out, '\n');
+    if (!row->read) put_value_reference(row, out);
 }
 
 void config_reference(struct buf *out)
