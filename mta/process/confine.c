@@ -103,13 +103,18 @@ static void demand_layers(struct process *p, const struct sandbox_request *q)
     refuse(p, "sandbox { require all } is set, and this system lacks", (const char *)memory, ERR_UNSUPPORTED);
 }
 
-void process_lock_down(struct process *p, struct sandbox_request *q)
+void process_close_files(struct process *p, const struct sandbox_request *q)
 {
-    q->has_ring = ring_engine_of(p->ring) == RING_URING;
     enum err e = sandbox_files(q, &p->layers);
     if (e != ERR_NONE) refuse(p, "cannot close off the file system", NULL, e);
     if (q->root_fd >= 0) close(q->root_fd);
-    e = ring_confine(p->ring);
+}
+
+void process_lock_down(struct process *p, struct sandbox_request *q)
+{
+    q->has_ring = ring_engine_of(p->ring) == RING_URING;
+    if (!p->role->works_in_folder) process_close_files(p, q);
+    enum err e = ring_confine(p->ring);
     if (e != ERR_NONE) refuse(p, "cannot confine the event loop", NULL, e);
     if (ring_is_restricted(p->ring)) p->layers |= LAYER_RING;
     prove(p, q);

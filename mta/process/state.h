@@ -50,6 +50,9 @@ struct process {
 /* process_loop - from READY to the end; returns the exit code. */
 int process_loop(struct process *p);
 
+/* process_close_files - empty root and Landlock: before setup() for a role that works in its folder, else a part of process_lock_down(). */
+void process_close_files(struct process *p, const struct sandbox_request *q);
+
 /* process_lock_down - everything between setup and the first foreign octet; ends the process when a layer that must be on is not. */
 void process_lock_down(struct process *p, struct sandbox_request *q);
 

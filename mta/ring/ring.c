@@ -12,7 +12,7 @@
 #include "mta/ring/engine.h"
 
 /* io_uring takes at most 32768 buffers in a ring; a million descriptors is what Linux allows a process by default (fs.nr_open). */
-enum { ENTRIES_MIN = 8, ENTRIES_MAX = 4096, BUFFERS_MAX = 32768, DESCRIPTORS_MAX = 1 << 20 };
+enum { ENTRIES_MIN = 8, ENTRIES_DEFAULT = 256, ENTRIES_MAX = 4096, BUFFERS_MAX = 32768, DESCRIPTORS_MAX = 1 << 20 };
 
 static void options_check(const struct ring_options *o)
 {
@@ -30,18 +30,20 @@ static enum err open_engine(struct ring **out, const struct ring_options *option
     return epoll_open(out, options);
 }
 
-enum err ring_open(struct ring **out, const struct ring_options *options)
+enum err ring_open(struct ring **out, const struct ring_options *wanted)
 {
-    options_check(options);
-    struct ring_slot *slots = calloc(options->descriptors_max, sizeof *slots);
+    struct ring_options options = *wanted;
+    if (options.entries == 0) options.entries = ENTRIES_DEFAULT;
+    options_check(&options);
+    struct ring_slot *slots = calloc(options.descriptors_max, sizeof *slots);
     if (!slots) return ERR_NO_MEMORY;
     struct ring *r = NULL;
-    enum err e = open_engine(&r, options);
+    enum err e = open_engine(&r, &options);
     if (e != ERR_NONE) {
         free(slots);
         return e;
     }
-    r->options = *options;
+    r->options = options;
     r->slots = slots;
     *out = r;
     return ERR_NONE;

@@ -34,7 +34,7 @@ struct ring_event {
 
 struct ring_options {
     enum ring_engine engine;
-    uint32_t entries;              /* submission entries, 8..4096; more requests in one turn cost another system call */
+    uint32_t entries;              /* submission entries, 8..4096, 0 = 256; more requests in one turn cost another system call */
     uint32_t receive_buffers;      /* how many buffers are lent out at most, a power of two up to 32768; 0 = this process never receives */
     uint32_t receive_buffer_bytes; /* size of each; what one RECEIVED event carries at most */
     uint32_t descriptors_max;      /* highest descriptor number used + 1; set RLIMIT_NOFILE to it (sandbox_request.descriptors_max) */
@@ -119,7 +119,7 @@ void ring_release(struct ring *r, int fd);
  * ring_wait - submit everything asked for and wait.
  * In       timeout_ms  0 = only look, UINT64_MAX = for ever
  * Out      events[0..max)  max >= 1; what does not fit comes with the next call
- * Returns  how many; 0 on timeout or signal, sometimes early
+ * Returns  how many; 0 on timeout or signal, and sometimes early: 0 does not prove that the time has passed
  * Owner    data of the previous call's events is given back here
  * Cost     io_uring: one system call. epoll: one, and one for each send, receive and accept.
  */

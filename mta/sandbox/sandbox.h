@@ -66,7 +66,7 @@ must_use enum err sandbox_identity(const struct sandbox_request *q, uint32_t *la
 /*
  * sandbox_files - empty root (with root_fd) and Landlock. After all files are open that the folders do not cover.
  * A kernel without Landlock, or with an old one, is no error: the bits in *layers are missing.
- * Errors   ERR_DENIED, ERR_SYSTEM
+ * Errors   ERR_BUSY when other threads run already, which would stay outside; ERR_DENIED; ERR_SYSTEM
  */
 must_use enum err sandbox_files(const struct sandbox_request *q, uint32_t *layers);
 

@@ -297,6 +297,23 @@ static void test_filter_reaches_threads(void **unused)
     expect_killed(status_of(confine_with_thread, &c));
 }
 
+/* Landlock would not reach a thread that runs already, so the files must be closed off before it starts. */
+static int close_files_with_thread(struct confined *c)
+{
+    int ends[2];
+    pthread_t thread;
+    if (pipe(ends) != 0 || sandbox_identity(&c->q, &c->layers) != ERR_NONE) return NOT_CONFINED;
+    if (pthread_create(&thread, NULL, socket_in_thread, &ends[0]) != 0) return NOT_CONFINED;
+    return (int)sandbox_files(&c->q, &c->layers);
+}
+
+static void test_files_with_threads_is_refused(void **unused)
+{
+    (void)unused;
+    struct confined c = confined_of(ROLE_MANAGER, NULL);
+    expect_exit(status_of(close_files_with_thread, &c), ERR_BUSY);
+}
+
 /* ---- files ---- */
 
 static int use_folder(struct confined *c)
@@ -620,6 +637,7 @@ int main(void)
         cmocka_unit_test(test_forbidden_everywhere_kills),
         cmocka_unit_test(test_role_may_or_is_killed),
         cmocka_unit_test(test_filter_reaches_threads),
+        cmocka_unit_test(test_files_with_threads_is_refused),
         cmocka_unit_test(test_manager_uses_its_folder_and_no_other),
         cmocka_unit_test(test_empty_root_keeps_the_working_folder),
         cmocka_unit_test(test_empty_root_is_the_working_folder),
