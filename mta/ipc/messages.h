@@ -218,6 +218,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, connection_uses, 0)                    /* messages over this connection, this one included */ \
     F(u32, transfer_us, 0)                        \
     F(u32, greeting_us, 0)                        /* banner and EHLO, for the first message of a connection */ \
+    F(u8, dsn_passed, 1)                          /* the next hop offered DSN: it takes over what NOTIFY asks */ \
     IPC_VERDICT(F)
 #define IPC_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
