@@ -167,8 +167,8 @@ static enum smtp_address_result take_mailbox(struct scan *s, bool allow_utf8, st
     out->whole = buf_bytes(&store);
     out->local = bytes_slice(out->whole, 0, local_len);
     out->domain = bytes_from(out->whole, local_len + 1);
-    out->non_ascii = s->non_ascii;
-    return s->non_ascii && !bytes_is_utf8(out->whole) ? SMTP_ADDRESS_BAD : SMTP_ADDRESS_OK;
+    out->non_ascii = !bytes_is_ascii(out->whole); /* a source route that was dropped may have had such octets */
+    return out->non_ascii && !bytes_is_utf8(out->whole) ? SMTP_ADDRESS_BAD : SMTP_ADDRESS_OK;
 }
 
 static void clear_address(struct smtp_address *out)

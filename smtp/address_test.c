@@ -78,6 +78,7 @@ static const struct path_case path_cases[] = {
     GOOD("<\xc3\xa9@b>", UTF8, "\xc3\xa9@b"),
     GOOD("<\"\xc3\xa9 x\"@b>", UTF8, "\"\xc3\xa9 x\"@b"),
     GOOD("<a@\xc3\xa9xample.test>", UTF8, "a@\xc3\xa9xample.test"),
+    GOOD("<@\xc3\xa9:a@b>", UTF8, "a@b"),
     REFUSED("<\xc3\xa9@b>", 0, SMTP_ADDRESS_NOT_ASCII),
     REFUSED("<\"\xc3\xa9\"@b>", 0, SMTP_ADDRESS_NOT_ASCII),
     REFUSED("<a@\xc3\xa9>", 0, SMTP_ADDRESS_NOT_ASCII),
