@@ -20,7 +20,7 @@ enum record_type {
     RECORD_HOLD,      /* message id, reason */
     RECORD_RELEASE,   /* message id */
     RECORD_VOID,      /* group: records of that group after a failed sync count for nothing */
-    RECORD_RECOVERED, /* group: the last group that recovery applied; written first after a start */
+    RECORD_RECOVERED, /* group: the last one, whose sync nothing proves: what is missing in it was promised to nobody; 0 = none; first after a start */
     RECORD_CLOSED,    /* group: the last one before an orderly end; so that damage in it shows as damage, not as a torn tail */
     RECORD_TYPE_COUNT
 };
