@@ -1,8 +1,9 @@
 /*
  * address - see smtp/address.h.
  *
- * A forward-only scan over the input; what is taken is written to the result's own store in canonical form, so that nobody meets a
- * path's brackets, source route, or needless quotes again. Two addresses that mean the same mailbox in two spellings come out equal.
+ * A forward-only scan over the input; what is taken is written to the result's own store in canonical form, so that nobody
+ * meets a path's brackets, source route, or needless quotes again. Two addresses that mean the same mailbox in two spellings
+ * come out equal.
  */
 #include "smtp/address.h"
 
@@ -11,7 +12,8 @@
 #include "base/must.h"
 #include "base/net.h"
 
-static_assert((int)MAIL_LOCAL_BYTES_MAX + 1 + (int)MAIL_DOMAIN_BYTES_MAX <= (int)MAIL_ADDRESS_BYTES_MAX, "what RFC 5321 4.5.3.1 promises must fit");
+static_assert((int)MAIL_LOCAL_BYTES_MAX + 1 + (int)MAIL_DOMAIN_BYTES_MAX <= (int)MAIL_ADDRESS_BYTES_MAX,
+              "what RFC 5321 4.5.3.1 promises must fit");
 
 enum {
     LABEL_BYTES_MAX = 63,   /* RFC 1035 2.3.4 */
@@ -202,7 +204,8 @@ static enum smtp_address_result take_path(struct scan *s, bool allow_utf8, bool 
     return take(s, '>') ? SMTP_ADDRESS_OK : SMTP_ADDRESS_BAD;
 }
 
-enum smtp_address_result smtp_path_parse(struct bytes in, bool allow_utf8, bool allow_bare_postmaster, struct smtp_address *out, uint32_t *used)
+enum smtp_address_result smtp_path_parse(struct bytes in, bool allow_utf8, bool allow_bare_postmaster, struct smtp_address *out,
+                                         uint32_t *used)
 {
     struct scan s = {in, 0, false};
     clear_address(out);
@@ -257,7 +260,8 @@ bool smtp_domain_valid(struct bytes domain, bool allow_utf8)
 
 bool smtp_literal_valid(struct bytes literal)
 {
-    if (literal.len < 3 || literal.len > LITERAL_BYTES_MAX || literal.ptr[0] != '[' || literal.ptr[literal.len - 1] != ']') return false;
+    if (literal.len < 3 || literal.len > LITERAL_BYTES_MAX) return false;
+    if (literal.ptr[0] != '[' || literal.ptr[literal.len - 1] != ']') return false;
     struct bytes text = bytes_slice(literal, 1, literal.len - 2);
     bool tagged = bytes_starts_nocase(text, BYTES("IPv6:"));
     if (tagged) text = bytes_from(text, 5);

@@ -1,9 +1,10 @@
 /*
  * body - see smtp/body.h.
  *
- * Both directions share clean_run(): the longest stretch of input that is already as it must be, found with memchr() and copied in one
- * piece. Only what stops a run goes through the reader's table, octet by octet: one row for each place between CR, LF and dot, one
- * column for each class of octet. The end of the data is one cell of that table, behind CR LF . CR, which only a real CR LF leads to.
+ * Both directions share clean_run(): the longest stretch of input that is already as it must be, found with memchr() and
+ * copied in one piece. Only what stops a run goes through the reader's table, octet by octet: one row for each place between
+ * CR, LF and dot, one column for each class of octet. The end of the data is one cell of that table, behind CR LF . CR,
+ * which only a real CR LF leads to.
  */
 #include "smtp/body.h"
 
@@ -12,8 +13,8 @@
 #include "base/must.h"
 
 /*
- * How far a run looks for the next CR and LF at a time. Without a bound, input made of lone CRs would have the rest of the buffer searched
- * for an LF at every octet.
+ * How far a run looks for the next CR and LF at a time. Without a bound, input made of lone CRs would have the rest of the
+ * buffer searched for an LF at every octet.
  */
 enum { LOOK_BYTES_MAX = 512 };
 
@@ -24,8 +25,8 @@ struct line_place {
 };
 
 /*
- * clean_run - octets at the start of `in` in which only CR LF ends lines; not past a line's limit, and not with a CR as the last one,
- * since what it is shows only with the next octet.
+ * clean_run - octets at the start of `in` in which only CR LF ends lines; not past a line's limit, and not with a CR as the
+ * last one, since what it is shows only with the next octet.
  */
 static uint32_t clean_run(struct bytes in, struct line_place *line)
 {
@@ -113,7 +114,9 @@ static enum octet_class class_of(uint8_t c)
 
 void smtp_body_init(struct smtp_body_reader *r, enum smtp_bare_newline bare, uint32_t line_bytes_max, uint64_t bytes_max)
 {
-    *r = (struct smtp_body_reader){.state = LINE_START, .bare = (uint8_t)bare, .line_bytes_max = line_bytes_max, .bytes_max = bytes_max};
+    *r = (struct smtp_body_reader){
+        .state = LINE_START, .bare = (uint8_t)bare, .line_bytes_max = line_bytes_max, .bytes_max = bytes_max,
+    };
 }
 
 /* give - count and hand out content, unless a fault was met. */
@@ -146,8 +149,12 @@ static void emit(struct smtp_body_reader *r, enum emission what, uint8_t c, stru
 {
     uint8_t octet = what == ONE_DOT ? '.' : c;
     struct bytes content = what == LINE_END ? BYTES("\r\n") : bytes_of(&octet, what == NOTHING ? 0 : 1);
-    if (what == LINE_END) r->line_bytes = 0;
-    else if (content.len > 0 && r->fault == SMTP_BODY_OK && ++r->line_bytes > r->line_bytes_max) r->fault = SMTP_BODY_LINE_TOO_LONG;
+    if (what == LINE_END) {
+        r->line_bytes = 0;
+    } else if (content.len > 0 && r->fault == SMTP_BODY_OK) {
+        if (r->line_bytes == r->line_bytes_max) r->fault = SMTP_BODY_LINE_TOO_LONG;
+        else r->line_bytes++;
+    }
     give(r, content, out);
 }
 

@@ -1,10 +1,10 @@
 /*
  * body - message content on the wire, both ways.
  *
- * In: only CR LF . CR LF ends the data (RFC 5321 4.1.1.4): this is the boundary that SMTP smuggling attacks. A CR or LF alone is refused,
- * or (normalise) made a CR LF before anything is stored; a line made so can neither start nor be the end of the data. Out: dots are doubled,
- * and whatever was stored, nothing but CR LF ever ends a line.
- * The BDAT reader is a separate object: it never looks for dots.
+ * In: only CR LF . CR LF ends the data (RFC 5321 4.1.1.4): this is the boundary that SMTP smuggling attacks. A CR or LF
+ * alone is refused, or (normalise) made a CR LF before anything is stored; a line made so can neither start nor be the end
+ * of the data. Out: dots are doubled, and whatever was stored, nothing but CR LF ever ends a line. The BDAT reader is a
+ * separate object: it never looks for dots.
  */
 #ifndef SMTP_BODY_H
 #define SMTP_BODY_H
@@ -39,8 +39,10 @@ void smtp_body_init(struct smtp_body_reader *r, enum smtp_bare_newline bare, uin
 /*
  * smtp_body_feed - consume content octets, produce unstuffed ones.
  * In       in     octets as read
- * Out      *used  octets of `in` eaten; out gets the content (CR LF line ends), as much as fits. NUL is content like any other octet.
- * Returns  SMTP_MORE (in is eaten, or out has less room than SMTP_BODY_ROOM_BYTES_MIN: call again with more), SMTP_DONE (the end was seen; r->fault tells whether it may be taken),
+ * Out      *used  octets of `in` eaten; out gets the content (CR LF line ends), as much as fits. NUL is content like any
+ *          other octet.
+ * Returns  SMTP_MORE (in is eaten, or out has less room than SMTP_BODY_ROOM_BYTES_MIN: call again with more), SMTP_DONE (the
+ *          end was seen; r->fault tells whether it may be taken),
  *          SMTP_GARBLED (bare newline under refuse: answer 550 5.6.0 and close; what follows cannot be trusted to be commands)
  * Cost     O(n), long runs are copied whole
  */
@@ -58,7 +60,10 @@ struct smtp_chunk_reader {
 /* smtp_chunk_init - for one message by BDAT; smtp_chunk_begin - for each BDAT command, when the chunk before it was eaten. */
 void smtp_chunk_init(struct smtp_chunk_reader *r, uint64_t bytes_max);
 void smtp_chunk_begin(struct smtp_chunk_reader *r, uint64_t bytes);
-/* smtp_chunk_feed - like smtp_body_feed; DONE at the end of the chunk. Bare CR or LF sets fault BARE_NEWLINE (BINARYMIME is not offered: RFC 3030 3), answered at the end of the chunk. */
+/*
+ * smtp_chunk_feed - like smtp_body_feed; DONE at the end of the chunk. Bare CR or LF sets fault BARE_NEWLINE (BINARYMIME is
+ * not offered: RFC 3030 3), answered at the end of the chunk.
+ */
 enum smtp_feed smtp_chunk_feed(struct smtp_chunk_reader *r, struct bytes in, uint32_t *used, struct buf *out);
 
 struct smtp_stuffer {
@@ -70,7 +75,8 @@ void smtp_stuff_init(struct smtp_stuffer *s);
 
 /*
  * smtp_stuff - dot-stuff content for DATA.
- * Out      *used octets of `in` taken, all unless out has less room than SMTP_BODY_ROOM_BYTES_MIN; out gets them with dots doubled. A CR or LF alone in stored content is written as CR LF (never emitted bare).
+ * Out      *used octets of `in` taken, all unless out has less room than SMTP_BODY_ROOM_BYTES_MIN; out gets them with dots
+ *          doubled. A CR or LF alone in stored content is written as CR LF (never emitted bare).
  * smtp_stuff_end - what closes the content: CR LF if it does not end in one, then ". CR LF"; out needs room for 5 octets.
  */
 void smtp_stuff(struct smtp_stuffer *s, struct bytes in, uint32_t *used, struct buf *out);

@@ -1,6 +1,6 @@
 /*
- * Fuzzer of content, both ways: any split and any room give the same; the end is CR LF . CR LF and nothing else; no bare CR or LF is ever
- * given out; what is stuffed reads back as it was.
+ * Fuzzer of content, both ways: any split and any room give the same; the end is CR LF . CR LF and nothing else; no bare CR
+ * or LF is ever given out; what is stuffed reads back as it was.
  */
 #include <stddef.h>
 #include <string.h>

@@ -21,7 +21,8 @@ struct smtp_capabilities {
 
 /*
  * smtp_capabilities_line - take in one line of an EHLO answer.
- * In       c     zeroed before the first line of each EHLO answer: what was said before TLS, or by another greeting, does not count
+ * In       c     zeroed before the first line of each EHLO answer: what was said before TLS, or by another greeting, does
+ *          not count
  *          line  text of a line behind the first (that one greets), without code, separator and line end
  * A line whose keyword or argument is malformed is ignored; of one that is repeated the last counts.
  * The reply parser keeps only REPLY_TEXT_BYTES_MAX of text, so the client machine cuts lines out of the octets as they come in.

@@ -1,8 +1,8 @@
 /*
  * command - see smtp/command.h.
  *
- * The parameters of MAIL and of RCPT are two tables: name, how a value is taken, source. A parameter that was not offered is unknown,
- * even if its name stands here (RFC 5321 4.1.1.11); each may be given once.
+ * The parameters of MAIL and of RCPT are two tables: name, how a value is taken, source. A parameter that was not offered is
+ * unknown, even if its name stands here (RFC 5321 4.1.1.11); each may be given once.
  */
 #include "smtp/command.h"
 
@@ -210,7 +210,8 @@ enum {
 static_assert((int)MAIL_PARAMETERS <= 32 && (int)RCPT_PARAMETERS <= 32, "each has a bit in `seen`");
 
 /* take_parameter - one "NAME" or "NAME=value" of RFC 5321 4.1.2, esmtp-param. */
-static enum smtp_argument_error take_parameter(struct bytes word, const struct parameter *table, uint32_t count, uint32_t *seen, void *args)
+static enum smtp_argument_error take_parameter(struct bytes word, const struct parameter *table, uint32_t count, uint32_t *seen,
+                                               void *args)
 {
     uint32_t equals = bytes_find(word, '=');
     struct bytes name = bytes_slice(word, 0, equals);
@@ -280,7 +281,8 @@ enum smtp_argument_error smtp_rcpt_parse(struct bytes rest, bool extended, bool 
     rest = cut_spaces(bytes_from(rest, 3));
     enum smtp_address_result path = smtp_path_parse(rest, smtputf8, true, &out->address, &used);
     if (path != SMTP_ADDRESS_OK) return address_error(path);
-    return take_parameters(bytes_from(rest, used), smtputf8 ? rcpt_parameters_utf8 : rcpt_parameters, extended ? RCPT_PARAMETERS : 0, out);
+    const struct parameter *table = smtputf8 ? rcpt_parameters_utf8 : rcpt_parameters;
+    return take_parameters(bytes_from(rest, used), table, extended ? RCPT_PARAMETERS : 0, out);
 }
 
 enum smtp_argument_error smtp_bdat_parse(struct bytes rest, struct smtp_bdat_args *out)

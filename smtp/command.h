@@ -67,7 +67,10 @@ struct smtp_bdat_args {
     bool last;
 };
 
-/* smtp_verb_parse - the verb of a line without its CR LF; *rest is what follows the verb, one space eaten, trailing spaces kept. NUL or other control octets give UNKNOWN. */
+/*
+ * smtp_verb_parse - the verb of a line without its CR LF; *rest is what follows the verb, one space eaten, trailing spaces
+ * kept. NUL or other control octets give UNKNOWN.
+ */
 enum smtp_verb smtp_verb_parse(struct bytes line, struct bytes *rest);
 
 /* smtp_verb_name - "MAIL" etc. */
@@ -75,9 +78,10 @@ const char *smtp_verb_name(enum smtp_verb verb);
 
 /*
  * smtp_mail_parse / smtp_rcpt_parse / smtp_bdat_parse - arguments.
- * In    rest   what follows the verb; spaces behind "FROM:", "TO:" and at the end are tolerated; extended: EHLO was said, else every parameter is unknown;
- *              smtputf8: MAIL said SMTPUTF8
- * Out   *out   to be looked at only on SMTP_ARG_OK; never copied by assignment (smtp/address.h)
+ * In    rest      what follows the verb; spaces behind "FROM:", "TO:" and at the end are tolerated
+ *       extended  EHLO was said; else every parameter is unknown
+ *       smtputf8  MAIL said SMTPUTF8
+ * Out   *out      to be looked at only on SMTP_ARG_OK; never copied by assignment (smtp/address.h)
  * smtp_mail_parse looks for SMTPUTF8 among the parameters before it judges a non-ASCII path.
  */
 enum smtp_argument_error smtp_mail_parse(struct bytes rest, bool extended, struct smtp_mail_args *out);

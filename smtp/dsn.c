@@ -1,9 +1,10 @@
 /*
  * dsn - see smtp/dsn.h.
  *
- * Foreign text gets into a report by two ways only. put_plain() is for what must not be folded (addresses, names): it is cut to its limit
- * and stays on its line. field_text() is for words: it may be folded, and a folded line starts with a space. By both, controls become '?',
- * so that no line of a report but those of the returned content starts with anything that does not stand in this file.
+ * Foreign text gets into a report by two ways only. put_plain() is for what must not be folded (addresses, names): it is cut
+ * to its limit and stays on its line. field_text() is for words: it may be folded, and a folded line starts with a space. By
+ * both, controls become '?', so that no line of a report but those of the returned content starts with anything that does
+ * not stand in this file.
  */
 #include "smtp/dsn.h"
 
@@ -252,10 +253,15 @@ void smtp_dsn_machine_begin(struct buf *out, const struct smtp_dsn *d)
     put_date_field(out, BYTES("\r\nArrival-Date: "), d->arrival_wall_s);
 }
 
-/* put_status - the enhanced status; where none was given, the general one of the reply's class, or of the kind's (RFC 3464 2.3.4 wants one). */
+/*
+ * put_status - the enhanced status; where none was given, the general one of the reply's class, or of the kind's (RFC 3464
+ * 2.3.4 wants one).
+ */
 static void put_status(struct buf *out, const struct smtp_dsn *d, const struct verdict *v)
 {
-    static const uint8_t classes[] = {[SMTP_DSN_FAILED] = 5, [SMTP_DSN_DELAYED] = 4, [SMTP_DSN_DELIVERED] = 2, [SMTP_DSN_RELAYED] = 2, [SMTP_DSN_EXPIRED] = 4};
+    static const uint8_t classes[] = {
+        [SMTP_DSN_FAILED] = 5, [SMTP_DSN_DELAYED] = 4, [SMTP_DSN_DELIVERED] = 2, [SMTP_DSN_RELAYED] = 2, [SMTP_DSN_EXPIRED] = 4,
+    };
     struct enhanced e = v->enhanced;
     if (e.class == 0) e = (struct enhanced){classes[d->kind], 0, 0};
     BUF_LIT(out, "Status: ");
@@ -266,7 +272,8 @@ static void put_status(struct buf *out, const struct smtp_dsn *d, const struct v
 static void put_diagnostic(struct buf *out, const struct smtp_dsn *d, const struct verdict *v)
 {
     if (v->text.len == 0) return;
-    struct field f = field_begin(out, d, v->remote ? BYTES("Diagnostic-Code: smtp;") : BYTES("Diagnostic-Code: X-Bulkhead;"), BYTES("\r\n "));
+    struct bytes start = v->remote ? BYTES("Diagnostic-Code: smtp;") : BYTES("Diagnostic-Code: X-Bulkhead;");
+    struct field f = field_begin(out, d, start, BYTES("\r\n "));
     field_text(&f, BYTES(" "));
     field_reply(&f, v);
     field_end(&f);

@@ -1,8 +1,9 @@
 /*
  * dsn - the text of a delivery status notification: multipart/report of RFC 6522, 3464, 3461, and 6533 for SMTPUTF8.
  *
- * Everything foreign (the remote's words, addresses, header text) is encoded so that it can add no line and no part: controls become '?',
- * octets over 127 too unless the report is one for UTF-8, lines are folded, and returned content that has the boundary is left out.
+ * Everything foreign (the remote's words, addresses, header text) is encoded so that it can add no line and no part:
+ * controls become '?', octets over 127 too unless the report is one for UTF-8, lines are folded, and returned content that
+ * has the boundary is left out.
  */
 #ifndef SMTP_DSN_H
 #define SMTP_DSN_H
@@ -37,10 +38,11 @@ struct smtp_dsn_rcpt {
 };
 
 /*
- * The message is written in this order: smtp_dsn_begin (header, and the part for people up to its list), smtp_dsn_human for each recipient,
- * smtp_dsn_machine_begin, smtp_dsn_machine_rcpt for each recipient, smtp_dsn_content or not, smtp_dsn_end.
- * The header has From (MAILER-DAEMON), To, Subject, Date, Message-ID, Auto-Submitted: auto-replied, MIME-Version, Content-Type.
- * It is 8-bit whenever the returned content is; with utf8 it needs SMTPUTF8 if to or anything in the header has octets over 127.
+ * The message is written in this order: smtp_dsn_begin (header, and the part for people up to its list), smtp_dsn_human for
+ * each recipient, smtp_dsn_machine_begin, smtp_dsn_machine_rcpt for each recipient, smtp_dsn_content or not, smtp_dsn_end.
+ * The header has From (MAILER-DAEMON), To, Subject, Date, Message-ID, Auto-Submitted: auto-replied, MIME-Version,
+ * Content-Type. It is 8-bit whenever the returned content is; with utf8 it needs SMTPUTF8 if to or anything in the header
+ * has octets over 127.
  * Errors   out->overflow: the caller leaves out content (RET=HDRS) or recipients and tries again
  * Cost     O(n)
  */

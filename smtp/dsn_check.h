@@ -1,8 +1,8 @@
 /*
  * dsn_check - what holds for every report, whatever strangers wrote into it; for the test and the fuzzer of smtp/dsn.h.
  *
- * Counts what it can count and aborts on the rest: a line that does not start with something of ours, a control octet, a long line,
- * an octet over 127 where none belongs.
+ * Counts what it can count and aborts on the rest: a line that does not start with something of ours, a control octet, a
+ * long line, an octet over 127 where none belongs.
  */
 #ifndef SMTP_DSN_CHECK_H
 #define SMTP_DSN_CHECK_H
@@ -29,7 +29,8 @@ static inline void dsn_check_line(struct dsn_check *c, struct bytes line, bool u
 {
     bool known = line.len == 0;
     must(line.len <= 998);
-    for (uint32_t i = 0; i < sizeof(dsn_line_starts) / sizeof(*dsn_line_starts) && !known; i++) known = bytes_starts(line, dsn_line_starts[i]);
+    const uint32_t starts = sizeof(dsn_line_starts) / sizeof(*dsn_line_starts);
+    for (uint32_t i = 0; i < starts && !known; i++) known = bytes_starts(line, dsn_line_starts[i]);
     must(known);
     for (uint32_t i = 0; i < line.len; i++) must(line.ptr[i] == '\t' || (line.ptr[i] >= ' ' && line.ptr[i] != 127));
     must(utf8 ? bytes_is_utf8(line) : bytes_is_ascii(line));

@@ -1,5 +1,6 @@
 /*
- * Fuzzer of reports: whatever strangers put into names, addresses, words and returned content, they add no line, no field and no part.
+ * Fuzzer of reports: whatever strangers put into names, addresses, words and returned content, they add no line, no field
+ * and no part.
  */
 #include <stddef.h>
 

@@ -1,8 +1,8 @@
 /*
  * header - see smtp/header.h.
  *
- * Values are skipped a line at a time; only names, and the value of Message-ID, are looked at octet by octet. What follows a line that
- * cannot be a field is content, as every reader of mail takes it.
+ * Values are skipped a line at a time; only names, and the value of Message-ID, are looked at octet by octet. What follows a
+ * line that cannot be a field is content, as every reader of mail takes it.
  */
 #include "smtp/header.h"
 
@@ -126,7 +126,8 @@ void smtp_header_feed(struct smtp_header_scan *s, struct bytes content)
     uint32_t pos = 0;
     while (pos < content.len && !s->done) {
         uint32_t skipped = skip_value(s, bytes_from(content, pos));
-        if (!s->has_8bit && s->state == IN_VALUE) s->has_8bit = !bytes_is_ascii(bytes_slice(content, pos, skipped > 0 ? skipped : 1));
+        struct bytes seen = bytes_slice(content, pos, skipped > 0 ? skipped : 1);
+        if (!s->has_8bit && s->state == IN_VALUE) s->has_8bit = !bytes_is_ascii(seen);
         pos += skipped;
         if (skipped == 0) feed_octet(s, content.ptr[pos++]);
     }

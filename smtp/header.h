@@ -24,7 +24,10 @@ struct smtp_header_scan {
 
 void smtp_header_init(struct smtp_header_scan *s);
 
-/* smtp_header_feed - look at the next octets of content (CR LF line ends); returns at once when done. O(n). Folded fields are followed. */
+/*
+ * smtp_header_feed - look at the next octets of content (CR LF line ends); returns at once when done. O(n). Folded fields
+ * are followed.
+ */
 void smtp_header_feed(struct smtp_header_scan *s, struct bytes content);
 
 /* smtp_header_end - the content ended: without an empty line all of it was header. */

@@ -1,5 +1,6 @@
 /*
- * Fuzzer of the header scan: any split gives the same, nothing beyond its limits is kept, and it never says that it saw more than there was.
+ * Fuzzer of the header scan: any split gives the same, nothing beyond its limits is kept, and it never says that it saw more
+ * than there was.
  */
 #include <stddef.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /*
  * reply - see smtp/reply.h.
  *
- * The grammar of RFC 5321 4.2 is the table below: one row for each position in a line, one column for each class of octet. The rules
- * that a table cannot say stand in the moves: the range of codes, the same code on every line, how long a line and a reply may be.
- * "250" CR LF without a separator is legal (4.2, Reply-line); CR CR LF is taken as one line end, since some servers write it.
+ * The grammar of RFC 5321 4.2 is the table below: one row for each position in a line, one column for each class of octet.
+ * The rules that a table cannot say stand in the moves: the range of codes, the same code on every line, how long a line and
+ * a reply may be. "250" CR LF without a separator is legal (4.2, Reply-line); CR CR LF is taken as one line end, since some
+ * servers write it.
  */
 #include "smtp/reply.h"
 

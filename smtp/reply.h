@@ -1,8 +1,9 @@
 /*
  * reply - one reply of a remote server, read incrementally; and replies of ours, written.
  *
- * The grammar is one table, position in line by class of octet. A garbled reply is final: the session must close.
- * A bare LF ends a line here, and is flagged (some servers send it); a CR inside a line garbles. Inbound mail is the opposite (smtp/body.h).
+ * The grammar is one table, position in line by class of octet. A garbled reply is final: the session must close. A bare LF
+ * ends a line here, and is flagged (some servers send it); a CR inside a line garbles. Inbound mail is the opposite
+ * (smtp/body.h).
  */
 #ifndef SMTP_REPLY_H
 #define SMTP_REPLY_H
@@ -49,10 +50,16 @@ enum smtp_feed smtp_reply_feed(struct smtp_reply *r, struct bytes in, uint32_t *
 /* smtp_reply_text - the kept text of a reply. */
 struct bytes smtp_reply_text(const struct smtp_reply *r);
 
-/* smtp_reply_enhanced - the enhanced status at the start of the text (RFC 2034, 3463); zero when absent, malformed, or of another class than the code. */
+/*
+ * smtp_reply_enhanced - the enhanced status at the start of the text (RFC 2034, 3463); zero when absent, malformed, or of
+ * another class than the code.
+ */
 struct enhanced smtp_reply_enhanced(const struct smtp_reply *r);
 
-/* smtp_enhanced_parse - "5.1.1" followed by the end of text or line, or a space, at the start of text; *used octets with the space. */
+/*
+ * smtp_enhanced_parse - "5.1.1" followed by the end of text or line, or a space, at the start of text; *used octets with the
+ * space.
+ */
 bool smtp_enhanced_parse(struct bytes text, struct enhanced *out, uint32_t *used);
 
 /* smtp_enhanced_write - append "5.1.1". */

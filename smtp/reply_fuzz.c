@@ -1,5 +1,6 @@
 /*
- * Fuzzer of replies: any split of the octets gives the same reply, ends are final, and what we write of foreign words we read back as one reply.
+ * Fuzzer of replies: any split of the octets gives the same reply, ends are final, and what we write of foreign words we
+ * read back as one reply.
  */
 #include <stddef.h>
 

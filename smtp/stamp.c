@@ -1,8 +1,8 @@
 /*
  * stamp - see smtp/stamp.h.
  *
- * Names come from strangers (HELO, the reverse zone of the client's address); an octet that could end a comment, a line or a clause
- * becomes '?', so that a name can lie about a host, but not about the rest of the field.
+ * Names come from strangers (HELO, the reverse zone of the client's address); an octet that could end a comment, a line or a
+ * clause becomes '?', so that a name can lie about a host, but not about the rest of the field.
  */
 #include "smtp/stamp.h"
 

@@ -7,7 +7,10 @@
 #include "base/bytes.h"
 #include "base/net.h"
 
-/* smtp_date_write - RFC 5322 3.3 date-time in UTC: "Sun, 22 Nov 2026 20:20:30 +0000". Times outside 1970..9999 are those of its ends. */
+/*
+ * smtp_date_write - RFC 5322 3.3 date-time in UTC: "Sun, 22 Nov 2026 20:20:30 +0000". Times outside 1970..9999 are those of
+ * its ends.
+ */
 void smtp_date_write(struct buf *out, int64_t wall_s);
 
 struct smtp_received {
