@@ -1,0 +1,241 @@
+/*
+ * steps - one client's input through the machine, and its replies out. smtp_server_step() is called here and nowhere else.
+ *
+ * An event only notes what happened and queues its session; the turn steps all that are queued, so that everything a session has to say in one turn
+ * leaves in one send. A receive is under way only while the machine wants input: a client that must wait is not read, and TCP tells it so.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/must.h"
+#include "mta/receiver/receiver.h"
+
+/* last_said - the last reply is with the kernel. A client that did not ask for the end is listened to for a moment, since closing a socket with
+ * unread input makes the kernel take back what the client has not read yet. */
+static void last_said(struct receiver *r, struct session *s)
+{
+    if (s->server.last_verb == SMTP_VERB_QUIT) {
+        session_shut(r, s);
+        return;
+    }
+    s->stage = STAGE_LINGER;
+    s->linger_until_ms = r->now_ms + LINGER_MS;
+    session_listen(r, s);
+}
+
+/* finish - SMTP_NEED_CLOSE. */
+static void finish(struct receiver *r, struct session *s)
+{
+    if (s->server.errors > s->server.config->errors_max) line_end(s, "too many errors");
+    mail_forget(r, s);
+    chain_give(&r->pool, &s->held);
+    session_set_wait(r, s, WAIT_NONE);
+    s->stage = STAGE_LAST;
+}
+
+/* ---- stepping ---- */
+
+/* content_fault - say in the log why the machine has thrown content away: it cannot say so itself. */
+static void content_fault(const struct receiver *r, struct session *s)
+{
+    if (s->content.count == 0 && !s->file) return;
+    uint8_t fault = s->by_bdat ? s->server.chunk.fault : s->server.body.fault;
+    struct smtp_policy_answer a = {0};
+    if (fault == SMTP_BODY_BARE_NEWLINE) a = (struct smtp_policy_answer){550, {5, 6, 0}, BYTES("Error: bare <CR> or <LF> received")};
+    else if (fault == SMTP_BODY_LINE_TOO_LONG) a = (struct smtp_policy_answer){554, {5, 6, 0}, BYTES("Error: line too long")};
+    else if (fault == SMTP_BODY_TOO_BIG) a = (struct smtp_policy_answer){552, {5, 3, 4}, BYTES("Error: message size exceeds the limit")};
+    else if (s->server.header.received_count > r->config->limits.hops) a = (struct smtp_policy_answer){554, {5, 4, 6}, BYTES("Error: too many hops")};
+    if (a.code != 0) line_reject(s, "END-OF-MESSAGE", &a, (struct bytes){0});
+}
+
+static void answer(struct receiver *r, struct session *s, enum smtp_server_need need)
+{
+    switch (need) {
+    case SMTP_NEED_OUT:
+        session_wait(r, s, WAIT_OUT, 0);
+        break;
+    case SMTP_NEED_SENDER:
+        mail_sender(r, s);
+        break;
+    case SMTP_NEED_RCPT:
+        mail_rcpt(r, s);
+        break;
+    case SMTP_NEED_BODY:
+        s->by_bdat = s->server.bdat;
+        content_begin(r, s);
+        break;
+    case SMTP_NEED_ROOM:
+        content_room(r, s);
+        break;
+    case SMTP_NEED_COMMIT:
+        commit_begin(r, s);
+        break;
+    case SMTP_NEED_ABORT:
+        content_fault(r, s);
+        mail_forget(r, s);
+        break;
+    default:
+        must(need == SMTP_NEED_CLOSE);
+        content_fault(r, s);
+        finish(r, s);
+        break;
+    }
+}
+
+/* eat - step the machine over `in`, which may be empty, until it wants more or must wait. Returns the octets eaten. */
+static uint32_t eat(struct receiver *r, struct session *s, struct bytes in)
+{
+    uint32_t eaten = 0;
+    while (session_goes_on(s)) {
+        uint32_t used = 0;
+        enum smtp_server_need need = smtp_server_step(&s->server, bytes_from(in, eaten), &used, r->now_ms, &s->fx);
+        eaten += used;
+        if (need == SMTP_NEED_INPUT) break;
+        answer(r, s, need);
+    }
+    return eaten;
+}
+
+/* hold - keep input that cannot be eaten now; what the ring lent ends with the turn. */
+static bool hold(struct receiver *r, struct session *s, struct bytes in)
+{
+    while (in.len > 0) {
+        if (s->held.count == 0 || r->pool.chunks[s->held.last].used == POOL_CHUNK_BYTES) {
+            if (chain_extend(&r->pool, &s->held, POOL_FOR_SESSION) == POOL_NONE) return false;
+        }
+        struct pool_chunk *chunk = &r->pool.chunks[s->held.last];
+        uint32_t room = (uint32_t)POOL_CHUNK_BYTES - chunk->used, n = room < in.len ? room : in.len;
+        memcpy(pool_memory(&r->pool, s->held.last) + chunk->used, in.ptr, n);
+        chunk->used = (uint16_t)(chunk->used + n);
+        in = bytes_from(in, n);
+    }
+    return true;
+}
+
+static void eat_held(struct receiver *r, struct session *s)
+{
+    while (session_goes_on(s) && s->held.count > 0) {
+        struct bytes in = bytes_from(pool_bytes(&r->pool, s->held.first), s->held_at);
+        uint32_t used = eat(r, s, in);
+        s->held_at += used;
+        if (used < in.len || s->held.count == 0) continue; /* it waits, or finish() has given all back */
+        chain_drop_first(&r->pool, &s->held);
+        s->held_at = 0;
+    }
+    (void)eat(r, s, (struct bytes){0});
+}
+
+static void run_open(struct receiver *r, struct session *s)
+{
+    struct bytes in = s->fresh;
+    s->fresh = (struct bytes){0};
+    if (s->wait == WAIT_OUT && buf_room(&s->fx.out) >= SMTP_SERVER_OUT_BYTES_MIN) session_set_wait(r, s, WAIT_NONE);
+    if (in.len == 0) {
+        eat_held(r, s);
+        return;
+    }
+    must(s->held.count == 0);
+    in = bytes_from(in, eat(r, s, in));
+    s->held_at = 0;
+    if (s->stage != STAGE_OPEN || hold(r, s, in)) return;
+    log_text(LOG_LEVEL_WARNING, "a client is dropped: no memory to keep its input");
+    session_shut(r, s);
+}
+
+/* run_fresh - a stranger gets one turn to show that it talks first (RFC 5321 3.1); then the banner is sent at once. */
+static void run_fresh(struct receiver *r, struct session *s)
+{
+    if (!s->trusted && !s->watched && !r->draining) {
+        s->watched = true;
+        session_listen(r, s);
+        session_queue(r, s);
+        return;
+    }
+    if (s->fresh.len == 0) {
+        session_greet(r, s, NULL);
+    } else {
+        static const struct smtp_policy_answer early = {554, {5, 5, 1}, BYTES_INIT("Error: client talks before the greeting")};
+        line_reject(s, "CONNECT", &early, (struct bytes){0});
+        s->stage = STAGE_OPEN; /* the machine refuses what comes before the greeting */
+    }
+    run_open(r, s);
+}
+
+/* flush - one send at a time, of everything that is to be said. */
+static void flush(struct receiver *r, struct session *s)
+{
+    must(!s->fx.out.overflow && s->sent <= s->fx.out.len);
+    if (s->sending || s->sent == s->fx.out.len) return;
+    const struct ring_token token = {TOKEN_SEND, s->generation, s->index};
+    if (ring_send(r->ring, s->fd, token, s->reply + s->sent, s->fx.out.len - s->sent) != ERR_NONE) {
+        session_shut(r, s);
+        return;
+    }
+    s->sending = true;
+    s->write_until_ms = r->now_ms + r->config->timeouts.server_command;
+}
+
+static void run(struct receiver *r, struct session *s)
+{
+    s->running = true;
+    if (s->gone && s->stage != STAGE_SHUT) {
+        if (s->stage <= STAGE_OPEN) line_end(s, "lost connection");
+        session_shut(r, s);
+    }
+    if (s->stage == STAGE_FRESH) run_fresh(r, s);
+    else if (s->stage == STAGE_OPEN) run_open(r, s);
+    if (s->stage == STAGE_OPEN || s->stage == STAGE_LAST) flush(r, s);
+    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len) last_said(r, s);
+    if (session_goes_on(s) && s->held.count == 0) session_listen(r, s);
+    s->running = false;
+    if (s->stage != STAGE_SHUT) session_timer(r, s);
+    else if (ring_is_idle(r->ring, s->fd) && !s->queued) session_free(r, s);
+}
+
+void sessions_run(struct receiver *r)
+{
+    /* Those that queue meanwhile are for the next turn. */
+    for (uint32_t left = r->run_count; left > 0; left--) {
+        struct session *s = session_at(r, r->run_head);
+        r->run_head = s->next;
+        r->run_count--;
+        s->queued = false;
+        run(r, s);
+    }
+    if (r->run_count > 0) process_wake(r->process);
+}
+
+/* ---- events ---- */
+
+static void on_received(struct receiver *r, struct session *s, const struct ring_event *e)
+{
+    s->receiving = false;
+    if (e->result <= 0) s->gone = true;
+    else if (s->stage == STAGE_LINGER) session_listen(r, s);
+    else if (s->stage <= STAGE_OPEN) s->fresh = e->data;
+    session_queue(r, s);
+}
+
+static void on_sent(struct receiver *r, struct session *s, const struct ring_event *e)
+{
+    s->sending = false;
+    if (e->result <= 0) {
+        s->gone = true;
+    } else {
+        s->sent += (uint32_t)e->result;
+        must(s->sent <= s->fx.out.len);
+        s->write_until_ms = 0;
+        if (s->sent == s->fx.out.len) s->sent = s->fx.out.len = 0;
+    }
+    /* Mostly there is nothing to do now: the client has its answer, and the next command is awaited already. */
+    if (s->gone || s->stage != STAGE_OPEN || s->wait == WAIT_OUT || s->fx.out.len > 0) session_queue(r, s);
+}
+
+void sessions_event(struct receiver *r, const struct ring_event *e)
+{
+    if (e->token.index >= r->session_fresh) return;
+    struct session *s = session_at(r, e->token.index);
+    if (s->stage == STAGE_FREE || s->generation != e->token.generation) return;
+    if (e->token.kind == TOKEN_RECEIVE) on_received(r, s, e);
+    else on_sent(r, s, e);
+}
