@@ -1,0 +1,70 @@
+/*
+ * acceptor - what the files of this role share. The card is in main.c.
+ */
+#ifndef MTA_ACCEPTOR_ACCEPTOR_H
+#define MTA_ACCEPTOR_ACCEPTOR_H
+
+#include "mta/acceptor/limits.h"
+#include "mta/process/process.h"
+
+enum {
+    ACCEPTOR_INDEX_BITS = 20,           /* a connection's place in its number */
+    /* As many as all receivers together hold at most. */
+    ACCEPTOR_CONNECTIONS_MAX = 500000,
+    /* The same as a receiver's, and cut to the same hard limit: from what is left of it here follows how many sockets a receiver can hold. */
+    ACCEPTOR_DESCRIPTORS_MAX = 33280,
+    /* Of those, what a receiver needs for channels, files and the log. */
+    RECEIVER_OTHER_DESCRIPTORS = 512,
+    LISTENERS_MAX = 256,                /* addresses of all listen blocks */
+    RETRY_MS = 200,                     /* after accepting failed for want of descriptors or memory */
+    TELL_EVERY_MS = 1000,               /* lines about limits in all and of listeners, which have no entry that remembers */
+};
+
+enum { TOKEN_ACCEPT = PROCESS_TOKEN_ROLE_FIRST };
+
+struct place {           /* a listening socket */
+    int fd;              /* -1 = none */
+    uint16_t listener;   /* in the configuration */
+    bool accepting, stopping;
+    uint64_t retry_ms;   /* not before */
+    struct net_address address;
+};
+
+struct connection {
+    uint64_t number;     /* 0 = free */
+    uint32_t next;       /* free list */
+    uint16_t receiver, listener;
+    bool trusted, refused;
+    struct net_address client;
+};
+
+struct acceptor {
+    struct process *process;
+    const struct config *config;
+    struct ring *ring;
+    struct limits limits;
+    struct connection *connections; /* owned; limits.places_max */
+    uint32_t connection_fresh, connection_free;
+    uint64_t sequence;
+    uint32_t *listener_counts;      /* owned; connections by listen block */
+    struct place places[LISTENERS_MAX];
+    uint32_t place_count;
+    uint32_t loads[ROLE_INSTANCES_MAX]; /* connections of each receiver */
+    uint32_t receiver_max;          /* connections that one receiver can hold */
+    uint16_t turn_of;               /* who is asked first among equally loaded receivers */
+    uint64_t told_ms;
+};
+
+static inline struct acceptor *acceptor_of(struct process *p) { return (struct acceptor *)process_state(p); }
+
+/* ---- hand.c: from an accepted socket to a receiver ---- */
+must_use enum err hand_init(struct acceptor *a);
+/* hand_socket - judge a connection and hand it on; takes over fd. */
+void hand_socket(struct acceptor *a, const struct place *from, int fd);
+/* hand_closed - a receiver has closed it. hand_receiver_gone - all of a receiver's are closed. */
+void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number);
+void hand_receiver_gone(struct acceptor *a, uint16_t receiver);
+/* hand_possible - whether some receiver is there. */
+bool hand_possible(struct acceptor *a);
+
+#endif

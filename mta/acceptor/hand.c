@@ -1,0 +1,197 @@
+/*
+ * hand - from an accepted socket to a receiver: who is it, may it come in, who has the least to do.
+ *
+ * A connection is counted from here until its receiver says that it is closed, or dies. The counts of connections that a former acceptor handed out
+ * are lost with it: the new one starts from none, and the limits are exact again when those have ended.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/must.h"
+#include "mta/acceptor/acceptor.h"
+
+enum { NO_CONNECTION = UINT32_MAX };
+
+static_assert(ACCEPTOR_CONNECTIONS_MAX + ACCEPTOR_CONNECTIONS_MAX / 8 + LIMITS_RESERVE_MIN <= 1 << ACCEPTOR_INDEX_BITS, "a place must fit into a number");
+
+static uint32_t sockets_of_a_receiver(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > ACCEPTOR_DESCRIPTORS_MAX) limit.rlim_cur = ACCEPTOR_DESCRIPTORS_MAX;
+    uint32_t all = (uint32_t)limit.rlim_cur;
+    return all > 2 * RECEIVER_OTHER_DESCRIPTORS ? all - RECEIVER_OTHER_DESCRIPTORS : all / 2;
+}
+
+enum err hand_init(struct acceptor *a)
+{
+    const struct config *c = a->config;
+    uint32_t total = c->limits.connections < ACCEPTOR_CONNECTIONS_MAX ? c->limits.connections : ACCEPTOR_CONNECTIONS_MAX;
+    enum err e = limits_init(&a->limits, total, c->limits.connections_client, c->limits.connections_prefix, hash_key_random());
+    if (e != ERR_NONE) return e;
+    a->connections = calloc(a->limits.places_max, sizeof *a->connections);
+    a->listener_counts = calloc(c->listeners.count + 1, sizeof *a->listener_counts);
+    a->connection_free = NO_CONNECTION;
+    a->receiver_max = sockets_of_a_receiver();
+    return a->connections && a->listener_counts ? ERR_NONE : ERR_NO_MEMORY;
+}
+
+/* ---- which receiver ---- */
+
+static bool is_there(struct acceptor *a, uint16_t receiver)
+{
+    return process_channel(a->process, ROLE_RECEIVER, receiver) != NULL;
+}
+
+bool hand_possible(struct acceptor *a)
+{
+    for (uint16_t i = 0; i < process_instances(a->process, ROLE_RECEIVER); i++) {
+        if (is_there(a, i)) return true;
+    }
+    return false;
+}
+
+/* least_loaded - a receiver, or -1 when none is there or all are full. */
+static int32_t least_loaded(struct acceptor *a)
+{
+    uint16_t count = process_instances(a->process, ROLE_RECEIVER);
+    int32_t best = -1;
+    for (uint16_t k = 0; k < count; k++) {
+        uint16_t i = (uint16_t)((a->turn_of + k) % count);
+        if (!is_there(a, i) || a->loads[i] >= a->receiver_max) continue;
+        if (best < 0 || a->loads[i] < a->loads[best]) best = i;
+    }
+    if (best >= 0) a->turn_of = (uint16_t)((best + 1) % count);
+    return best;
+}
+
+/* ---- counting ---- */
+
+static struct connection *enter(struct acceptor *a, const struct connection *what)
+{
+    uint32_t place = a->connection_free;
+    if (place != NO_CONNECTION) a->connection_free = a->connections[place].next;
+    else place = a->connection_fresh++;
+    must(place < a->limits.places_max);
+    struct connection *c = &a->connections[place];
+    *c = *what;
+    c->number = ++a->sequence << ACCEPTOR_INDEX_BITS | place;
+    limits_enter(&a->limits, &c->client, c->trusted, c->refused);
+    a->loads[c->receiver]++;
+    a->listener_counts[c->listener]++;
+    return c;
+}
+
+static void leave(struct acceptor *a, struct connection *c)
+{
+    limits_leave(&a->limits, &c->client, c->trusted, c->refused);
+    must(a->loads[c->receiver] > 0 && a->listener_counts[c->listener] > 0);
+    a->loads[c->receiver]--;
+    a->listener_counts[c->listener]--;
+    c->number = 0;
+    c->next = a->connection_free;
+    a->connection_free = (uint32_t)(c - a->connections);
+}
+
+void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number)
+{
+    uint32_t place = (uint32_t)number & ((1u << ACCEPTOR_INDEX_BITS) - 1);
+    /* A number that is not in use is one that was lost with its receiver. */
+    if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number || a->connections[place].receiver != receiver) return;
+    leave(a, &a->connections[place]);
+}
+
+void hand_receiver_gone(struct acceptor *a, uint16_t receiver)
+{
+    for (uint32_t i = 0; i < a->connection_fresh; i++) {
+        if (a->connections[i].number != 0 && a->connections[i].receiver == receiver) leave(a, &a->connections[i]);
+    }
+    must(a->loads[receiver] == 0);
+}
+
+/* ---- judging ---- */
+
+static void put_cause(struct buf *line, const struct acceptor *a, const struct limits_judgement *j, const struct connection *c)
+{
+    const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    BUF_LIT(line, "warning: Connection concurrency limit exceeded: ");
+    buf_put_u64(line, j->count);
+    BUF_LIT(line, " from unknown[");
+    net_print_ip(line, &c->client);
+    buf_put_cstr(line, j->cause == LIMITS_PREFIX ? "] and its network" : j->cause == LIMITS_CLIENT ? "]" : "] and all others");
+    BUF_LIT(line, " for service ");
+    log_bytes(line, config_bytes(a->config, listener->name));
+}
+
+static void tell(struct acceptor *a, const struct limits_judgement *j, const struct connection *c)
+{
+    bool has_entry = j->cause == LIMITS_CLIENT || j->cause == LIMITS_PREFIX;
+    uint64_t now = process_now_ms(a->process);
+    if (!j->tell || (!has_entry && a->told_ms != 0 && now - a->told_ms < TELL_EVERY_MS)) return;
+    if (!has_entry) a->told_ms = now;
+    put_cause(log_begin(LOG_LEVEL_WARNING), a, j, c);
+    log_end();
+}
+
+static struct bytes words_for(enum limits_cause cause)
+{
+    switch (cause) {
+    case LIMITS_CLIENT:
+        return BYTES("Error: too many connections from your address; close some and try again");
+    case LIMITS_PREFIX:
+        return BYTES("Error: too many connections from your network; try again later");
+    default:
+        return BYTES("Error: too many connections; try again later");
+    }
+}
+
+static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, enum limits_cause cause, int fd)
+{
+    struct ipc_client m = {
+        .connection = c->number,
+        .listener = c->listener,
+        .trusted = c->trusted,
+        .refuse_code = c->refused ? 421 : 0,
+        .client = c->client,
+        .local = from->address,
+        .refuse_text = c->refused ? words_for(cause) : (struct bytes){0},
+    };
+    struct ipc_channel *receiver = process_channel(a->process, ROLE_RECEIVER, c->receiver);
+    return receiver && ipc_send_client(receiver, &m, fd) == ERR_NONE;
+}
+
+/* peer_of - the client's address; false when the client is gone already. */
+static bool peer_of(int fd, struct net_address *client)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    return getpeername(fd, (struct sockaddr *)&storage, &length) == 0 && net_from_sockaddr(&storage, client);
+}
+
+void hand_socket(struct acceptor *a, const struct place *from, int fd)
+{
+    const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
+    struct connection c = {.listener = from->listener};
+    int32_t receiver = least_loaded(a);
+    if (receiver < 0 || !peer_of(fd, &c.client)) {
+        (void)close(fd);
+        return;
+    }
+    c.receiver = (uint16_t)receiver;
+    c.trusted = config_trusts(a->config, listener, &c.client);
+    struct limits_question q = {c.client, c.trusted, a->listener_counts[from->listener], listener->connections_max};
+    struct limits_judgement j = limits_judge(&a->limits, &q);
+    if (j.verdict != LIMITS_SERVE) tell(a, &j, &c);
+    if (j.verdict == LIMITS_CLOSE) {
+        (void)close(fd);
+        return;
+    }
+    c.refused = j.verdict == LIMITS_REFUSE;
+    struct connection *entered = enter(a, &c);
+    if (send_to_receiver(a, entered, from, j.cause, fd)) return;
+    leave(a, entered);
+    (void)close(fd);
+}
