@@ -164,6 +164,7 @@ int master_run(int config_fd)
     m->config_fd = config_fd;
     m->control_fd = m->root_fd = -1;
     m->now_ms = clock_mono_ms();
+    m->started_wall_us = clock_wall_us();
     enum err e = config_map(config_fd, &m->config);
     log_open(STDERR_FILENO, LOG_SINK_STREAM, e == ERR_NONE ? config_bytes(m->config, m->config->log.ident) : BYTES("mta"),
         e == ERR_NONE ? config_bytes(m->config, m->config->hostname) : BYTES("localhost"), BYTES("master"));

@@ -72,6 +72,7 @@ struct master {
     struct child children[CHILDREN_MAX];
     uint32_t child_count;
     uint64_t now_ms;
+    int64_t started_wall_us;
     bool ready;                   /* every child has been READY once */
     bool stopping;
     bool at_once;                 /* stopping without drain */

@@ -70,7 +70,8 @@ void stop_at_once(struct master *m, int exit_code)
     }
 }
 
-bool stop_step(struct master *m)
+/* count_left - who of this phase, or of an earlier one, still runs; when the phase's time is over they are killed. */
+static uint32_t count_left(struct master *m)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < m->child_count; i++) {
@@ -79,10 +80,16 @@ bool stop_step(struct master *m)
         left++;
         if (m->now_ms >= m->phase_until_ms) child_kill(c, "it did not stop in time");
     }
-    if (left > 0) return false;
-    if (m->stop_phase + 1 == PHASES) return true;
-    m->stop_phase++;
-    begin_phase(m);
+    return left;
+}
+
+bool stop_step(struct master *m)
+{
+    while (count_left(m) == 0) {
+        if (m->stop_phase + 1 == PHASES) return true;
+        m->stop_phase++;
+        begin_phase(m);
+    }
     return false;
 }
 

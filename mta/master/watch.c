@@ -57,6 +57,8 @@ static void give_control(struct master *m, struct child *control)
     int copy = fcntl(m->control_fd, F_DUPFD_CLOEXEC, 3);
     struct ipc_control_listener l = {.path = config_bytes(m->config, m->config->control_socket)};
     if (copy >= 0 && ipc_send_control_listener(control->channel, &l, copy) != ERR_NONE) close(copy);
+    struct child self = {.role = ROLE_MASTER, .pid = getpid(), .state = ROLE_RUNNING, .started_wall_us = m->started_wall_us};
+    watch_tell_state(m, &self);
     for (uint32_t i = 0; i < m->child_count; i++) watch_tell_state(m, &m->children[i]);
 }
 
