@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "mta/manager/manager.h"
+#include "mta/process/dispatch.h"
 
 /* RCPTS of one attempt: the flat list must fit the scratch memory. */
 enum { ATTEMPT_RCPTS_MAX = MANAGER_SCRATCH_BYTES / RCPT_ENTRY_BYTES_MAX };

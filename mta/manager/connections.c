@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "mta/process/dispatch.h"
 
 static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "mta/process/dispatch.h"
 
 static void list_clear(struct rcpt_list *l)
 {

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "mta/process/dispatch.h"
 
 enum {
     SITE_TTL_MIN_MS = 5000,   /* a TTL of zero must not make a look-up of every message */
