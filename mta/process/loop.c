@@ -254,7 +254,7 @@ static void collect(struct process *p, uint64_t wait_ms)
     p->now_wall_us = clock_wall_us();
     for (uint32_t i = 0; i < count; i++) {
         if (events[i].token.kind == PROCESS_TOKEN_CHANNEL) on_channel_event(p, &events[i]);
-        else p->role->event(p, &events[i]);
+        else if (p->role->event != NULL) p->role->event(p, &events[i]);
     }
 }
 

@@ -134,7 +134,7 @@ int process_main(const struct role *role, const struct process_start *start)
     p->role = role;
     p->start = *start;
     p->log_fd = PROCESS_LOG_FD;
-    must(role->id > ROLE_MASTER && role->id < ROLE_COUNT && role->message != NULL && role->event != NULL);
+    must(role->id > ROLE_MASTER && role->id < ROLE_COUNT && role->message != NULL);
 
     ignore_signals();
     enum err e = config_map(PROCESS_CONFIG_FD, &p->config);

@@ -47,7 +47,7 @@ struct role {
     /* Allocate everything, open what must be opened before lock-down (manager: the queue; resolver: roots). Identity is dropped already.
      * The ring is there; channels are not yet. A failure logs one clear line itself (or calls process_fatal()) and returns an error: exit code 1. */
     enum err (*setup)(struct process *p);
-    /* One completion of the ring that is not a channel's. */
+    /* One completion of the ring that is not a channel's. NULL = the role asks the ring for nothing. */
     void (*event)(struct process *p, const struct ring_event *e);
     /* Once a loop turn, after all events and messages: step machines, send. */
     void (*turn)(struct process *p);
