@@ -189,10 +189,7 @@ static void send_off(struct manager *m, struct attempt *a, const struct queue_co
     struct connection *c = slots_find(&m->connections, a->connection);
     if (a->to_mailbox) m->mailbox_jobs--;
     attempt_return(m, a);
-    if (c) {
-        c->attempt = 0;
-        c->state = CONNECTION_IDLE;
-    }
+    if (c) connection_lost_job(m, c);
 }
 
 void attempt_begin(struct manager *m, struct attempt *a)

@@ -10,6 +10,31 @@
 
 static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
 
+/* Idle connections of a site are a list: a free one is found without a search, however many there are. */
+static void idle_add(struct manager *m, struct connection *c)
+{
+    struct site *s = site_of(m, c);
+    c->state = CONNECTION_IDLE;
+    c->attempt = 0;
+    c->idle_since_ms = process_now_ms(m->process);
+    if (!s || c->listed) return;
+    c->listed = true;
+    c->idle_previous = NULL;
+    c->idle_next = s->idle;
+    if (s->idle) s->idle->idle_previous = c;
+    s->idle = c;
+}
+
+static void idle_remove(struct manager *m, struct connection *c)
+{
+    struct site *s = site_of(m, c);
+    if (!s || !c->listed) return;
+    c->listed = false;
+    if (c->idle_next) c->idle_next->idle_previous = c->idle_previous;
+    if (c->idle_previous) c->idle_previous->idle_next = c->idle_next;
+    else s->idle = c->idle_next;
+}
+
 /* least_loaded - the deliver worker with the fewest connections that is up; -1 when none is. */
 static int32_t least_loaded(struct manager *m)
 {
@@ -81,6 +106,7 @@ bool connection_open(struct manager *m, struct site *s, uint16_t host)
 static void drop(struct manager *m, struct connection *c)
 {
     struct site *s = site_of(m, c);
+    idle_remove(m, c);
     if (s) {
         if (c->state == CONNECTION_CONNECTING) s->connecting--;
         else s->open--;
@@ -115,7 +141,6 @@ void manager_on_connected(struct process *p, struct ipc_channel *from, const str
         s->open++;
         s->first_host = c->host;
     }
-    c->state = CONNECTION_IDLE;
     c->remote = in->remote;
     c->connect_us = in->took_us;
     connection_free_for_next(m, c);
@@ -137,19 +162,11 @@ void manager_on_failed(struct process *p, struct ipc_channel *from, const struct
     next_host(m, s, host, &v, (struct bytes){0}, NULL);
 }
 
-struct connection *connection_idle(struct manager *m, struct site *s)
-{
-    if (!s->open) return NULL;
-    uint64_t site = slots_handle(&m->sites, s);
-    for (struct connection *c = slots_next(&m->connections, NULL); c; c = slots_next(&m->connections, c))
-        if (c->state == CONNECTION_IDLE && c->site == site) return c;
-    return NULL;
-}
-
 static void quit(struct manager *m, struct connection *c)
 {
     struct ipc_close close_it = {.connection = slots_handle(&m->connections, c)};
     struct ipc_channel *to = process_channel(m->process, ROLE_DELIVER, c->worker);
+    idle_remove(m, c);
     c->state = CONNECTION_CLOSING;
     if (to && ipc_send_close(to, &close_it, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a delivery worker does not take messages: channel full");
 }
@@ -166,6 +183,7 @@ bool connection_next(struct manager *m, struct connection *c)
     }
     struct attempt *a = attempt_take(m, s->destination, route->rcpts_max);
     if (!a) return false;
+    idle_remove(m, c);
     c->state = CONNECTION_BUSY;
     c->uses++;
     c->attempt = slots_handle(&m->attempts, a);
@@ -179,9 +197,7 @@ bool connection_next(struct manager *m, struct connection *c)
 
 void connection_free_for_next(struct manager *m, struct connection *c)
 {
-    c->attempt = 0;
-    c->state = CONNECTION_IDLE;
-    c->idle_since_ms = process_now_ms(m->process);
+    idle_add(m, c);
     struct site *s = site_of(m, c);
     if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
         quit(m, c);
@@ -189,6 +205,8 @@ void connection_free_for_next(struct manager *m, struct connection *c)
     }
     if (!connection_next(m, c) && s) queue_destination_wait(m->queue, s->destination, 0);
 }
+
+void connection_lost_job(struct manager *m, struct connection *c) { idle_add(m, c); }
 
 void manager_on_closed(struct process *p, struct ipc_channel *from, const struct ipc_closed *in, int fd)
 {

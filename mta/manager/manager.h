@@ -33,6 +33,7 @@ enum {
 struct slots {                        /* free list over an array of objects that begin with struct slot */
     uint8_t *objects;
     uint32_t object_bytes, count_max, count, free_head;
+    uint32_t high;                    /* objects below it were in use once: how far a walk goes */
 };
 struct slot { uint32_t generation, next_free; bool used; };
 
@@ -81,6 +82,7 @@ struct site {
     uint64_t fresh_until_ms;          /* hosts are good until then */
     uint64_t used_ms;
     uint32_t connecting, open;        /* connections */
+    struct connection *idle;          /* first of its idle connections */
     uint16_t first_host;              /* where connecting begins: the last host that answered */
     bool helo_only, reuse_off;
     bool secure;
@@ -105,6 +107,8 @@ struct connection {
     uint32_t uses;                    /* messages carried or being carried */
     uint32_t connect_us;
     uint64_t idle_since_ms;
+    bool listed;                      /* in the idle list of its site */
+    struct connection *idle_next, *idle_previous;
     struct net_address remote;
     uint16_t host_len;
     uint8_t host_name[HOST_NAME_BYTES_MAX];
@@ -188,10 +192,11 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
 bool connection_open(struct manager *m, struct site *s, uint16_t host);
 bool connection_next(struct manager *m, struct connection *c);
 void connection_free_for_next(struct manager *m, struct connection *c);
+/* connection_lost_job - its job could not be sent: idle again, without looking for another at once. */
+void connection_lost_job(struct manager *m, struct connection *c);
 void connections_tidy(struct manager *m);
 void connections_worker_gone(struct manager *m, uint16_t worker);
 void connections_connector_gone(struct manager *m);
-struct connection *connection_idle(struct manager *m, struct site *s);
 
 /* attempts.c */
 struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max);

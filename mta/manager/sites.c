@@ -237,8 +237,8 @@ static uint32_t connections_wanted(const struct manager *m, const struct site *s
 
 static void smtp_feed(struct manager *m, struct site *s)
 {
-    for (struct connection *c = connection_idle(m, s); c; c = connection_idle(m, s))
-        if (!connection_next(m, c)) return;
+    while (s->idle)
+        if (!connection_next(m, s->idle)) return;
     uint64_t now = process_now_ms(m->process);
     if (s->state != SITE_RESOLVING && s->state != SITE_NEW && now >= s->fresh_until_ms && !s->connecting) s->state = SITE_NEW;
     if (s->state == SITE_NEW) resolve(m, s);

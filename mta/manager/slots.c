@@ -17,7 +17,7 @@ enum err slots_init(struct slots *s, uint32_t object_bytes, uint32_t count_max)
     s->object_bytes = object_bytes;
     s->count_max = count_max;
     s->count = 0;
-    s->free_head = 0;
+    s->free_head = s->high = 0;
     /* Links are written when an object is first given out (next_free 0 = the one behind), so that the pages of a table that stays small are never touched. */
     return ERR_NONE;
 }
@@ -28,6 +28,7 @@ void *slots_take(struct slots *s)
     struct slot *slot = at(s, s->free_head);
     must(!slot->used);
     uint32_t generation = slot->generation + 1;
+    if (s->free_head >= s->high) s->high = s->free_head + 1;
     s->free_head = slot->next_free ? slot->next_free - 1 : s->free_head + 1;
     memset(slot, 0, s->object_bytes);
     slot->generation = generation;
@@ -55,7 +56,7 @@ uint64_t slots_handle(const struct slots *s, const void *object)
 void *slots_find(const struct slots *s, uint64_t handle)
 {
     uint32_t index = (uint32_t)handle;
-    if (index >= s->count_max) return NULL;
+    if (index >= s->high) return NULL;
     struct slot *slot = at(s, index);
     return slot->used && slot->generation == (uint32_t)(handle >> 32) ? slot : NULL;
 }
@@ -63,7 +64,7 @@ void *slots_find(const struct slots *s, uint64_t handle)
 void *slots_next(const struct slots *s, const void *after)
 {
     uint32_t index = after ? (uint32_t)((uint64_t)((const uint8_t *)after - s->objects) / s->object_bytes) + 1 : 0;
-    for (; index < s->count_max; index++) {
+    for (; index < s->high; index++) {
         struct slot *slot = at(s, index);
         if (slot->used) return slot;
     }
