@@ -151,7 +151,7 @@ int process_main(const struct role *role, const struct process_start *start)
     make_places(p);
     open_ring(p, &q);
     /* Landlock reaches only threads that start later: a role with a folder (manager) has all it needs in there, and may start threads in setup. */
-    if (role->works_in_folder) process_close_files(p, &q);
+    if (role->works_in_folder || role->starts_threads) process_close_files(p, &q);
     e = role->setup != NULL ? role->setup(p) : ERR_NONE;
     log_flush();
     if (e != ERR_NONE) return PROCESS_EXIT_FAILED; /* setup has said why */

@@ -42,6 +42,7 @@ struct role {
     struct ring_options ring;      /* engine is filled in from the configuration; descriptors_max (0 = 1024) is cut to the hard limit, and is RLIMIT_NOFILE */
     bool plain_engine;             /* use the epoll engine always (manager, connector, resolver, mailbox, control): plain system calls */
     bool works_in_folder;          /* folder 0 is the working directory, from before setup() and for good: relative paths work (manager) */
+    bool starts_threads;           /* in setup(): the file system is closed off before it, since Landlock reaches later threads only (receiver) */
     uint64_t memory_bytes;         /* RLIMIT_AS; 0 = none */
 
     /* Allocate everything, open what must be opened before lock-down (manager: the queue; resolver: roots). Identity is dropped already.

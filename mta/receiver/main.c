@@ -232,6 +232,7 @@ const struct role role_receiver = {
         .descriptors_max = RECEIVER_DESCRIPTORS_MAX,
         .sends = true,
     },
+    .starts_threads = true,
     .memory_bytes = 2048ULL * 1024 * 1024, /* all sessions, the pool, the threads' stacks and arenas */
     .setup = setup,
     .event = on_event,
