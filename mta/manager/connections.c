@@ -120,12 +120,21 @@ static void drop(struct manager *m, struct connection *c)
 /* next_host - a host failed before it judged any mail: the one behind it, or the site as a whole. */
 static void next_host(struct manager *m, struct site *s, uint16_t failed_host, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
+    s->may_recover |= v->class == VERDICT_LATER;
     if (failed_host + 1 < s->hosts_count) {
         s->first_host = (uint16_t)(failed_host + 1);
         if (connection_open(m, s, s->first_host)) return;
     }
     if (s->open || s->connecting) return; /* others work: this was one too many */
-    site_down(m, s, v, host, remote);
+    if (!s->may_recover) {
+        s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
+        site_fail(m, s, v);
+        return;
+    }
+    struct verdict later = *v;
+    later.class = VERDICT_LATER;
+    if (later.enhanced.class == 5) later.enhanced.class = 4;
+    site_down(m, s, &later, host, remote);
 }
 
 void manager_on_connected(struct process *p, struct ipc_channel *from, const struct ipc_connected *in, int fd)
@@ -140,6 +149,7 @@ void manager_on_connected(struct process *p, struct ipc_channel *from, const str
         s->connecting--;
         s->open++;
         s->first_host = c->host;
+        s->may_recover = true; /* what answered once may answer again */
     }
     c->remote = in->remote;
     c->connect_us = in->took_us;

@@ -85,6 +85,7 @@ struct site {
     struct connection *idle;          /* first of its idle connections */
     uint16_t first_host;              /* where connecting begins: the last host that answered */
     bool helo_only, reuse_off;
+    bool may_recover;                 /* some host of this round failed in a way that a later try may mend */
     bool secure;
     struct verdict failure;           /* when SITE_FAILED: what every recipient gets; text in failure_text */
     uint16_t name_len, domain_len, hosts_count;
@@ -184,6 +185,8 @@ void site_feed(struct manager *m, uint64_t destination);
 void site_touch(struct manager *m, struct site *s);
 void sites_tidy(struct manager *m);
 void sites_resolver_gone(struct manager *m);
+/* site_fail - the site can take no mail at all: every due message gets this verdict. */
+void site_fail(struct manager *m, struct site *s, const struct verdict *v);
 /* site_host - host `index` of a ready site. site_down - every host failed: the destination backs off, one message is told why. */
 bool site_host(const struct site *s, uint16_t index, struct host *out);
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote);

@@ -90,13 +90,14 @@ static bool keep_hosts(struct site *s, struct bytes hosts, uint16_t count)
     return true;
 }
 
-static void fail(struct site *s, const struct verdict *v)
+void site_fail(struct manager *m, struct site *s, const struct verdict *v)
 {
     s->state = SITE_FAILED;
     s->failure = *v;
     uint32_t n = v->text.len < sizeof s->failure_text ? v->text.len : (uint32_t)sizeof s->failure_text;
     if (n) memcpy(s->failure_text, v->text.ptr, n);
     s->failure.text = bytes_of(s->failure_text, n);
+    site_feed(m, s->destination);
 }
 
 /* resolve - begin finding the hosts. A relay given as an address, or as a literal domain, needs nobody. */
@@ -188,14 +189,13 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
         site_down(m, s, &v, (struct bytes){0}, NULL);
         return;
     }
-    fail(s, &v);
-    site_feed(m, s->destination);
+    site_fail(m, s, &v);
 }
 
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
     s->first_host = 0;
-    s->helo_only = false;
+    s->helo_only = s->may_recover = false;
     /* One message bears the news in the log and in its listing; the destination's back-off holds the others without touching them. */
     struct attempt *a = attempt_take(m, s->destination, UINT32_MAX);
     uint8_t store[1024];
