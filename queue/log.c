@@ -106,12 +106,11 @@ static void put_record(struct qlog *log, enum record_type type, const struct byt
 static enum err reserve(struct qlog *log, enum record_type type, uint32_t span)
 {
     const struct batch *b = log->filling;
-    enum err e = ERR_NONE;
+    enum err why;
     if (type == RECORD_ACCEPT && b->used >= QLOG_BATCH_BYTES_MAX) return ERR_AGAIN;
     if (BATCH_MEMORY_BYTES - b->used < span + 2 * QLOG_BLOCK_BYTES) return ERR_AGAIN;
-    if (type == RECORD_ACCEPT && !qlog_accepts_welcome(log, &e)) return e;
-    if (log->current->bytes - log->at < span) e = change_segment(log);
-    return e;
+    if (type == RECORD_ACCEPT && !qlog_accepts_welcome(log, &why)) return why;
+    return log->current->bytes - log->at < span ? change_segment(log) : ERR_NONE;
 }
 
 enum err qlog_append(struct qlog *log, enum record_type type, const struct bytes *parts, uint32_t part_count, bool sync, struct qlog_place *place,

@@ -134,7 +134,7 @@ void qlog_segment_give_back(struct qlog *log, struct segment *s);
 /* qlog_segment_hold / qlog_segment_let_go - look up by generation, and keep its descriptor open meanwhile. NULL when there is none. */
 struct segment *qlog_segment_hold(struct qlog *log, uint64_t generation);
 void qlog_segment_let_go(struct qlog *log, struct segment *s);
-/* qlog_accepts_welcome - whether there is room beyond the reserve. */
+/* qlog_accepts_welcome - whether there is room beyond the reserve; if not, why. */
 bool qlog_accepts_welcome(struct qlog *log, enum err *why);
 void *qlog_preparer_main(void *context);
 

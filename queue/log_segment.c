@@ -255,7 +255,7 @@ bool qlog_accepts_welcome(struct qlog *log, enum err *why)
     if (log->current && (log->current->bytes - log->at) >= log->current->bytes / RESERVE_PART) return true;
     pthread_mutex_lock(&log->lock);
     bool ready = find_idle(log, SEGMENT_SPARE) != NULL;
-    *why = log->prepare_error != ERR_NONE ? log->prepare_error : ERR_AGAIN;
+    if (!ready) *why = log->prepare_error != ERR_NONE ? log->prepare_error : ERR_AGAIN;
     pthread_mutex_unlock(&log->lock);
     return ready;
 }
