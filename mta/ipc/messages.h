@@ -272,6 +272,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u8, status, 5)                              /* exit code of mtactl */ \
     F(u64, messages, 0)                           \
     F(u64, recipients, 0)                         \
+    F(u64, octets, 0)                             /* sum of the messages' sizes */ \
+    F(u64, left, 0)                               /* messages that were meant, but could not be changed now */ \
     F(u64, cursor, 0)                             /* 0 = the listing is complete */ \
     F(bytes, text, 512)
 
