@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -31,6 +32,16 @@ def wait_for(what, check, seconds=20, step=0.02):
         if time.monotonic() > end:
             raise AssertionError(f"after {seconds} s still not: {what} (last: {got!r})")
         time.sleep(step)
+
+
+def wait_port(host, port, process=None, words=lambda: "", seconds=20):
+    """Wait until something listens there; fail at once when `process` has ended."""
+    def open_now():
+        if process and process.poll() is not None:
+            raise AssertionError(f"ended with {process.returncode} before it listened on {host}:{port}: {words()}")
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            return probe.connect_ex((host, port)) == 0
+    wait_for(f"{host}:{port} listens", open_now, seconds)
 
 
 DEFAULTS = {
