@@ -112,9 +112,9 @@ void job_flush(struct deliver *d, struct session *s, bool last);
 /* job_untried - tell the manager that nothing was tried. */
 void job_untried(struct deliver *d, uint64_t attempt, uint32_t rcpt_count);
 
-/* content.c */
-/* content_begin, content_fill - pump the message, dot-stuffed, into a flight; *end when its last octets are in it. ERR_IO when the body cannot be read. */
-void content_begin(struct session *s);
-must_use enum err content_fill(struct session *s, struct buf *out, bool *end);
+/* pump.c */
+/* pump_begin, pump_fill - pump the message, dot-stuffed, into a flight; *end when its last octets are in it. ERR_IO when the body cannot be read. */
+void pump_begin(struct session *s);
+must_use enum err pump_fill(struct session *s, struct buf *out, bool *end);
 
 #endif

@@ -161,7 +161,7 @@ static void pump(struct deliver *d, struct session *s)
     }
     bool end = false;
     struct buf out = buf_over(s->flight->octets, FLIGHT_BYTES);
-    enum err e = content_fill(s, &out, &end);
+    enum err e = pump_fill(s, &out, &end);
     if (e != ERR_NONE) {
         /* The end is never sent, so the remote has no message; closing tells it so. */
         log_err(LOG_LEVEL_ERROR, "cannot read a message's body", BYTES("body"), e);
@@ -215,7 +215,7 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
     }
     if (fx->want_content && !s->closing) {
         fx->want_content = false;
-        content_begin(s);
+        pump_begin(s);
         if (!s->sending) pump(d, s);
     }
     if (s->broken) {

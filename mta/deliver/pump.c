@@ -1,4 +1,4 @@
-/* content - from prefix and body to octets on the wire: dot-stuffed, a flight at a time. */
+/* pump - from prefix and body to octets on the wire: dot-stuffed, a flight at a time. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 
 enum { READ_BYTES = 32 * 1024, END_BYTES_MAX = 8 };
 
-void content_begin(struct session *s)
+void pump_begin(struct session *s)
 {
     s->source = CONTENT_PREFIX;
     s->source_done = 0;
@@ -42,7 +42,7 @@ static enum err put_file(struct session *s, struct buf *out, bool *all)
     return ERR_NONE;
 }
 
-enum err content_fill(struct session *s, struct buf *out, bool *end)
+enum err pump_fill(struct session *s, struct buf *out, bool *end)
 {
     const struct job *job = s->job;
     *end = false;
