@@ -81,6 +81,13 @@ struct attempt *attempt_of_notice(struct manager *m, const struct queue_notice *
     return a;
 }
 
+void attempt_by(struct attempt *a, const char *daemon, struct bytes relay)
+{
+    a->daemon = daemon;
+    a->relay_len = (uint16_t)(relay.len < sizeof a->relay_name ? relay.len : sizeof a->relay_name);
+    if (a->relay_len) memcpy(a->relay_name, relay.ptr, a->relay_len);
+}
+
 void attempt_return(struct manager *m, struct attempt *a)
 {
     queue_return(m->queue, a->message, a->rcpts, a->rcpt_count);
@@ -243,7 +250,7 @@ struct queue_result *attempt_results(const struct attempt *a)
 static void log_results(struct manager *m, const struct attempt *a, const struct queue_result *r)
 {
     const struct connection *conn = slots_find(&m->connections, a->connection);
-    struct bytes host = conn ? bytes_of(conn->host_name, conn->host_len) : a->relay_host;
+    struct bytes host = conn ? bytes_of(conn->host_name, conn->host_len) : bytes_of(a->relay_name, a->relay_len);
     struct cursor c = cursor_over(a->record->rcpts);
     struct rcpt rcpt;
     uint32_t wanted = 0;
@@ -325,7 +332,6 @@ void attempt_settle(struct manager *m, struct attempt *a)
         owed = bounce_wanted(&b);
     }
     free(r);
-    a->relay_host = (struct bytes){0}; /* borrowed for this call only; a connection's host is found by its handle */
     if (owed && !queue_content_head(m->queue, a->message, m->config->limits.bounce_bytes, slots_handle(&m->attempts, a), &content)) return;
     settle_with(m, a, content.body);
 }

@@ -29,7 +29,8 @@ void line_committed(struct manager *m, const struct commit *c, struct message_id
 
     line = begin("cleanup", id);
     BUF_LIT(line, "message-id=");
-    log_bytes(line, bytes_of(c->message_id, c->message_id_len));
+    if (c->message_id_len) log_bytes(line, bytes_of(c->message_id, c->message_id_len));
+    else BUF_LIT(line, "<>");
     log_end();
 
     line = begin("qmgr", id);

@@ -7,12 +7,12 @@
 
 enum { LOCAL_BATCH = 64 }; /* messages of one destination in one turn */
 
-static void own_words(struct manager *m, struct site *s, const struct verdict *v, const char *daemon)
+static void own_words(struct manager *m, struct site *s, const struct verdict *v, const char *daemon, const char *relay)
 {
     for (uint32_t i = 0; i < LOCAL_BATCH; i++) {
         struct attempt *a = attempt_take(m, s->destination, UINT32_MAX);
         if (!a) return;
-        a->daemon = daemon;
+        attempt_by(a, daemon, bytes_of_cstr(relay));
         attempt_all(m, a, v);
     }
     queue_destination_wait(m->queue, s->destination, 0);
@@ -30,7 +30,7 @@ static void reject(struct manager *m, struct site *s)
         .enhanced = {permanent ? 5 : 4, 7, 1},
         .text = config_bytes(m->config, route->reject_text),
     };
-    own_words(m, s, &v, "error");
+    own_words(m, s, &v, "error", "none");
 }
 
 static void mailbox(struct manager *m, struct site *s)
@@ -40,7 +40,7 @@ static void mailbox(struct manager *m, struct site *s)
         struct attempt *a = attempt_take(m, s->destination, 1);
         if (!a) return;
         a->to_mailbox = true;
-        a->daemon = "virtual";
+        attempt_by(a, "virtual", BYTES("virtual"));
         m->mailbox_jobs++;
         attempt_begin(m, a);
     }
@@ -54,9 +54,9 @@ void local_feed(struct manager *m, struct site *s)
                                             .text = BYTES_INIT("no route of the configuration takes this recipient")};
     switch (s->action) {
     case ACTION_MAILDIR: mailbox(m, s); break;
-    case ACTION_DISCARD: own_words(m, s, &discarded, "discard"); break;
+    case ACTION_DISCARD: own_words(m, s, &discarded, "discard", "none"); break;
     case ACTION_REJECT: reject(m, s); break;
-    default: own_words(m, s, &unrouted, "error"); break;
+    default: own_words(m, s, &unrouted, "error", "none"); break;
     }
 }
 

@@ -130,7 +130,8 @@ struct attempt {
     bool to_mailbox;
     bool blocked;                     /* its outcome could not be written: again next turn */
     bool dsn_passed;                  /* the next hop takes over what NOTIFY asks */
-    struct bytes relay_host;          /* when there is no connection: for the log line, valid during settling */
+    uint16_t relay_len;               /* when there is no connection: the host for the log line, in relay_name */
+    uint8_t relay_name[HOST_NAME_BYTES_MAX];
     struct net_address relay;
     const char *daemon;               /* whose name its log lines bear: "smtp", "virtual", "discard", "error" */
     const struct record_message *record; /* the queue's, until outcome or return */
@@ -209,6 +210,8 @@ void attempts_retry(struct manager *m);
 /* attempt_rcpt_list - append the flat entries of an attempt's recipients. */
 void attempt_rcpt_list(const struct attempt *a, struct buf *list);
 void attempt_return(struct manager *m, struct attempt *a);
+/* attempt_by - whose name its log lines bear, and what stands as its relay when no connection does. */
+void attempt_by(struct attempt *a, const char *daemon, struct bytes relay);
 bool attempt_run(struct attempt *a, uint32_t first, uint32_t count, const struct verdict *v);
 void attempt_settle(struct manager *m, struct attempt *a);
 void attempt_all(struct manager *m, struct attempt *a, const struct verdict *v);

@@ -203,8 +203,7 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
     reason_write(&reason, v, host, remote);
     queue_site_failed(m->queue, s->destination, buf_bytes(&reason), process_now_wall_us(m->process));
     if (!a) return;
-    a->daemon = "smtp";
-    a->relay_host = host;
+    attempt_by(a, "smtp", host);
     a->relay = remote ? *remote : (struct net_address){0};
     struct verdict site = *v;
     site.scope = SCOPE_SITE;
