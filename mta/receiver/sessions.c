@@ -128,7 +128,7 @@ void session_free(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    line_disconnect(s);
+    if (!s->refused) line_disconnect(s);
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
@@ -224,7 +224,7 @@ static struct session *take_slot(struct receiver *r)
 
 void session_greet(struct receiver *r, struct session *s, const struct smtp_policy_answer *refusal)
 {
-    static const struct smtp_policy_answer stopping = {421, {4, 3, 2}, BYTES_INIT("Service is stopping; try again in a minute")};
+    static const struct smtp_policy_answer stopping = {421, {0, 0, 0}, BYTES_INIT("Service is stopping; try again in a minute")};
     if (r->draining) refusal = &stopping;
     s->stage = STAGE_OPEN;
     if (refusal) line_reject(s, "CONNECT", refusal, (struct bytes){0});
@@ -250,7 +250,7 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     smtp_server_init(&s->server, &r->listeners[m->listener]);
     if (m->refuse_code != 0) {
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
-        refusal.enhanced = refusal.code == 421 ? (struct enhanced){4, 7, 0} : (struct enhanced){5, 7, 1};
+        s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
     } else {
         names_ask(r, s);

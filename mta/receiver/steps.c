@@ -5,13 +5,14 @@
  * leaves in one send. A receive is under way only while the machine wants input: a client that must wait is not read, and TCP tells it so.
  */
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
 
-/* last_said - the last reply is with the kernel. A client that did not ask for the end is listened to for a moment, since closing a socket with
- * unread input makes the kernel take back what the client has not read yet. */
+/* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and is listened to for a moment: closing
+ * a socket with unread input makes the kernel take back what the client has not read yet. */
 static void last_said(struct receiver *r, struct session *s)
 {
     if (s->server.last_verb == SMTP_VERB_QUIT) {
@@ -19,6 +20,7 @@ static void last_said(struct receiver *r, struct session *s)
         return;
     }
     s->stage = STAGE_LINGER;
+    (void)shutdown(s->fd, SHUT_WR); /* it fails when the client is gone, which the receive says too */
     s->linger_until_ms = r->now_ms + LINGER_MS;
     session_listen(r, s);
 }

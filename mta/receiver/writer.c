@@ -66,6 +66,10 @@ static void do_job(const struct writer *w, struct body_file *f)
 static void *run(void *context)
 {
     struct writer *w = context;
+    (void)pthread_mutex_lock(&w->lock);
+    w->running++;
+    (void)pthread_cond_signal(&w->started);
+    (void)pthread_mutex_unlock(&w->lock);
     for (;;) {
         (void)pthread_mutex_lock(&w->lock);
         while (!w->todo) (void)pthread_cond_wait(&w->work, &w->lock);
@@ -92,13 +96,17 @@ enum err writer_init(struct writer *w, const struct pool *pool)
     w->todo_end = &w->todo;
     w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->event_fd < 0) return err_from_errno(errno);
-    if (pthread_mutex_init(&w->lock, NULL) != 0 || pthread_cond_init(&w->work, NULL) != 0) return ERR_NO_MEMORY;
+    if (pthread_mutex_init(&w->lock, NULL) != 0 || pthread_cond_init(&w->work, NULL) != 0 || pthread_cond_init(&w->started, NULL) != 0) return ERR_NO_MEMORY;
     for (int i = 0; i < WRITER_THREADS; i++) {
         pthread_t thread;
         int refused = pthread_create(&thread, NULL, run, w);
         if (refused != 0) return err_from_errno(refused);
         (void)pthread_detach(thread);
     }
+    /* The self-test forks soon: no thread may then be in the middle of its start, holding some lock of a library. */
+    (void)pthread_mutex_lock(&w->lock);
+    while (w->running < WRITER_THREADS) (void)pthread_cond_wait(&w->started, &w->lock);
+    (void)pthread_mutex_unlock(&w->lock);
     return ERR_NONE;
 }
 

@@ -39,8 +39,9 @@ struct body_file {
 
 struct writer {
     const struct pool *pool;
-    pthread_mutex_t lock;  /* guards the two lists */
-    pthread_cond_t work;
+    pthread_mutex_t lock;  /* guards the two lists and `running` */
+    pthread_cond_t work, started;
+    uint32_t running;      /* threads that are at work */
     struct body_file *todo, **todo_end, *done;
     int event_fd;          /* readable when something is done */
     struct body_file files[WRITER_FILES_MAX];
