@@ -28,8 +28,9 @@ static void judge(struct question *q, int rcode, struct bytes packet, int secure
         status = QUESTION_BOGUS;
     } else if (rcode == DNS_RCODE_NXDOMAIN) {
         status = QUESTION_NO_DOMAIN;
-    } else if (rcode == 0 && dns_parse(packet, q->type, &result)) {
-        status = result.count ? QUESTION_FOUND : QUESTION_NO_DATA;
+    } else if (rcode == 0 && dns_parse(packet, q->type, &result)) { /* the library's code says only whether there is a packet to look at */
+        if (result.rcode == DNS_RCODE_NXDOMAIN) status = QUESTION_NO_DOMAIN;
+        else if (result.rcode == 0) status = result.count ? QUESTION_FOUND : QUESTION_NO_DATA;
     }
     q->answer(q->context, q->tag, status, secure == SEC_SECURE, &result);
     free(q);
