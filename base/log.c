@@ -230,7 +230,7 @@ struct buf *log_begin(enum log_level level)
 struct buf *log_begin_as(enum log_level level, struct bytes daemon, int pid)
 {
     if (buf_room(&state.out) < LINE_BYTES_MAX + 1) log_flush();
-    start_line(level, daemon, pid);
+    start_line(level, daemon, pid ? pid : state.pid);
     return &state.line;
 }
 

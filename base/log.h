@@ -39,7 +39,7 @@ void log_set_level(enum log_level most);
 
 /*
  * log_begin - start a line; returns the builder for its text. Always pair with log_end(); nothing in between may log.
- * log_begin_as - the same under another part's name and pid ("smtp", "bounce"): the manager writes the lines of work that
+ * log_begin_as - the same under another part's name and pid (0 = our own) ("smtp", "bounce"): the manager writes the lines of work that
  *                others did, since it alone knows what is final.
  * Neither puts the level's word into the text ("warning: "): only log_text() and log_err() do. A line is cut at PIPE_BUF octets.
  */

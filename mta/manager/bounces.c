@@ -4,7 +4,6 @@
  * It goes out from <> and is committed in the same record as the outcome that caused it, so that no crash can lose one without the other.
  * A bounce of a bounce is dropped with a log line, or goes to `double-bounce ADDRESS`.
  */
-#include <unistd.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -61,7 +60,7 @@ static struct bytes receiver(struct manager *m, const struct bounce_of *b)
     bool is_second = rcpt_next(&c, &first) && bytes_equal_nocase(first.address, second);
     if (second.len && !is_second && b->kind == BOUNCE_OUTCOME) return second;
     if (b->kind == BOUNCE_OUTCOME) {
-        struct buf *line = log_begin_as(LOG_LEVEL_WARNING, BYTES("bounce"), (int)getpid());
+        struct buf *line = log_begin_as(LOG_LEVEL_WARNING, BYTES("bounce"), 0);
         BUF_LIT(line, "warning: ");
         message_id_print(line, b->id);
         BUF_LIT(line, ": undeliverable, and its sender is <>: a bounce of a bounce is dropped");
@@ -207,17 +206,17 @@ void bounce_logged(const struct bounce_of *b, const struct record_message *bounc
 {
     bool failure = false;
     for (uint32_t i = 0; i < b->count; i++) failure |= failed(&b->results[i]);
-    struct buf *line = log_begin_as(LOG_LEVEL_INFO, BYTES("bounce"), (int)getpid());
+    struct buf *line = log_begin_as(LOG_LEVEL_INFO, BYTES("bounce"), 0);
     message_id_print(line, b->id);
     buf_put_cstr(line, b->kind == BOUNCE_WARNING ? ": sender delay notification: " : failure ? ": sender non-delivery notification: " : ": sender delivery status notification: ");
     message_id_print(line, bounce->id);
     log_end();
-    line = log_begin_as(LOG_LEVEL_INFO, BYTES("cleanup"), (int)getpid());
+    line = log_begin_as(LOG_LEVEL_INFO, BYTES("cleanup"), 0);
     message_id_print(line, bounce->id);
     BUF_LIT(line, ": message-id=");
     log_bytes(line, bounce->message_id);
     log_end();
-    line = log_begin_as(LOG_LEVEL_INFO, BYTES("qmgr"), (int)getpid());
+    line = log_begin_as(LOG_LEVEL_INFO, BYTES("qmgr"), 0);
     message_id_print(line, bounce->id);
     BUF_LIT(line, ": from=<>, size=");
     buf_put_u64(line, bounce->body_bytes);

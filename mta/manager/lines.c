@@ -3,14 +3,13 @@
  *
  * The manager writes them all, under the names of the parts that did the work, since it alone knows what is final.
  */
-#include <unistd.h>
 
 #include "base/log.h"
 #include "mta/manager/manager.h"
 
 static struct buf *begin(const char *daemon, struct message_id id)
 {
-    struct buf *line = log_begin_as(LOG_LEVEL_INFO, bytes_of_cstr(daemon), (int)getpid());
+    struct buf *line = log_begin_as(LOG_LEVEL_INFO, bytes_of_cstr(daemon), 0);
     message_id_print(line, id);
     BUF_LIT(line, ": ");
     return line;
