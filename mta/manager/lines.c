@@ -3,7 +3,6 @@
  *
  * The manager writes them all, under the names of the parts that did the work, since it alone knows what is final.
  */
-
 #include "base/log.h"
 #include "mta/manager/manager.h"
 

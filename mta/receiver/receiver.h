@@ -47,6 +47,7 @@ enum {
     MANAGER_WAIT_MS = 60 * 1000,     /* for a new manager to take what the dead one did not answer */
     MANAGER_MISSED_MS = 10 * 1000,   /* without a manager for so long: no new messages are begun */
     LINGER_MS = 1000,                /* after a last reply that the client did not ask for, so that it can be read */
+    LINGER_BYTES_MAX = 256 * 1024,   /* what is read and thrown away meanwhile: who sends on does not read */
 };
 
 enum { TOKEN_RECEIVE = PROCESS_TOKEN_ROLE_FIRST, TOKEN_SEND, TOKEN_WRITER };
@@ -95,6 +96,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     struct chain held;         /* input that waits */
     uint32_t held_at;          /* octets of its first chunk that are eaten */
     uint32_t sent;             /* octets of the replies that are sent */
+    uint32_t lingered;         /* octets thrown away */
 
     uint64_t transaction;      /* 0 = none */
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */

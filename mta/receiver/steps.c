@@ -212,7 +212,8 @@ void sessions_run(struct receiver *r)
 static void on_received(struct receiver *r, struct session *s, const struct ring_event *e)
 {
     s->receiving = false;
-    if (e->result <= 0) s->gone = true;
+    if (s->stage == STAGE_LINGER && e->result > 0) s->lingered += (uint32_t)e->result;
+    if (e->result <= 0 || s->lingered > LINGER_BYTES_MAX) s->gone = true;
     else if (s->stage == STAGE_LINGER) session_listen(r, s);
     else if (s->stage <= STAGE_OPEN) s->fresh = e->data;
     session_queue(r, s);
