@@ -35,3 +35,8 @@ void ids_seen(struct ids *ids, struct message_id id)
 {
     if (id.v > ids->last) ids->last = id.v;
 }
+
+int64_t ids_wall_us(struct message_id id)
+{
+    return ((int64_t)(id.v >> (NODE_BITS + COUNTER_BITS)) + epoch_2020_ms) * 1000;
+}

@@ -16,6 +16,9 @@ struct ids {
 /* ids_next - a fresh id. */
 struct message_id ids_next(struct ids *ids, int64_t now_wall_us);
 
+/* ids_wall_us - when an id was made, to the millisecond. */
+int64_t ids_wall_us(struct message_id id);
+
 /* ids_seen - an id that was found on disk: later ones are greater. */
 void ids_seen(struct ids *ids, struct message_id id);
 

@@ -111,6 +111,9 @@ struct qlog_progress {
  */
 void qlog_collect(struct qlog *log, struct qlog_progress *p);
 
+/* qlog_last - position of the last record that was appended, synced or not: what a copy of memory taken now stands for, once its group is synced. */
+struct qlog_position qlog_last(const struct qlog *log);
+
 /* qlog_deadline_ms - when qlog_kick() and qlog_collect() are due at the latest (monotonic ms; lazy records, retries), UINT64_MAX = never. */
 uint64_t qlog_deadline_ms(const struct qlog *log);
 

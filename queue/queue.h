@@ -26,6 +26,7 @@ struct queue_options {
     bool retry_exact;
     uint64_t expire_s, delay_warning_s;
     uint64_t body_cache_bytes;     /* bodies of fresh messages kept in memory; 32 MiB */
+    uint32_t resident_max;         /* messages kept in memory though nobody works on them; 0 = 20,000 */
     uint32_t destination_connections; /* default concurrency limit of a destination */
     /* Which destination a recipient goes to: the manager's routing. Appends its name (at most QUEUE_DESTINATION_BYTES_MAX), e.g. "mx:example.com",
      * "relay:3:[192.0.2.1]:25", "maildir:0", "discard:2", "reject:5". Must be a pure function of configuration and question. */
