@@ -354,6 +354,10 @@ void attempt_body(struct manager *m, const struct queue_event *e)
         notice_head(m, a, e->type == QUEUE_BODY_READY ? e->content.body : (struct bytes){0});
         return;
     }
+    if (a->state == ATTEMPT_OPERATOR) {
+        operate_head(m, a, e->type == QUEUE_BODY_READY ? e->content.body : (struct bytes){0});
+        return;
+    }
     if (a->state == ATTEMPT_SETTLING) {
         settle_with(m, a, e->type == QUEUE_BODY_READY ? e->content.body : (struct bytes){0});
         return;

@@ -11,6 +11,7 @@ struct removal {                      /* a message that the operator gives up */
     struct manager *m;
     const struct operation *o;
     bool bounce;
+    struct bytes head;                /* of the original, for the notification */
     enum err e;
     bool owed;
     struct record_message notice;     /* lies in scratch memory, and does not borrow from the message */
@@ -58,7 +59,7 @@ static void give_up(void *context, const struct queue_row *row)
         return;
     }
     struct verdict v = {.class = VERDICT_NEVER, .scope = SCOPE_MESSAGE, .enhanced = {5, 7, 0}, .text = words_of(r->o)};
-    struct bounce_of b = {.kind = BOUNCE_OUTCOME, .id = message->id, .original = message, .results = results};
+    struct bounce_of b = {.kind = BOUNCE_OUTCOME, .id = message->id, .original = message, .results = results, .head = r->head};
     struct cursor c = cursor_over(message->rcpts);
     struct rcpt rcpt;
     for (uint32_t i = 0; i < message->rcpt_count && rcpt_next(&c, &rcpt); i++) {
@@ -72,15 +73,15 @@ static void give_up(void *context, const struct queue_row *row)
     free(results);
 }
 
-static enum err remove_message(struct manager *m, const struct operation *o, struct message_id id, bool bounce)
+static enum err remove_message(struct manager *m, const struct operation *o, struct message_id id, bool bounce, struct bytes head)
 {
-    struct removal r = {.m = m, .o = o, .bounce = bounce};
+    struct removal r = {.m = m, .o = o, .bounce = bounce, .head = head};
     if (!queue_find(m->queue, id, give_up, &r)) return ERR_NOT_FOUND;
     if (r.e != ERR_NONE) return r.e;
     return queue_remove(m->queue, id, r.owed ? &r.notice : NULL, process_now_wall_us(m->process), process_now_ms(m->process));
 }
 
-enum err change_message(struct manager *m, const struct operation *o, struct message_id id)
+enum err change_message(struct manager *m, const struct operation *o, struct message_id id, struct bytes head)
 {
     int64_t wall_us = process_now_wall_us(m->process);
     uint64_t now_ms = process_now_ms(m->process);
@@ -89,8 +90,8 @@ enum err change_message(struct manager *m, const struct operation *o, struct mes
     case ADMIN_QUEUE_RELEASE: return queue_release(m->queue, id, wall_us, now_ms);
     case ADMIN_QUEUE_FLUSH: return queue_due(m->queue, id, wall_us / 1000000, wall_us, now_ms);
     case ADMIN_QUEUE_RETRY_AT: return queue_due(m->queue, id, o->m.at_wall_s, wall_us, now_ms);
-    case ADMIN_QUEUE_BOUNCE: return remove_message(m, o, id, true);
-    case ADMIN_QUEUE_DISCARD: return remove_message(m, o, id, false);
+    case ADMIN_QUEUE_BOUNCE: return remove_message(m, o, id, true, head);
+    case ADMIN_QUEUE_DISCARD: return remove_message(m, o, id, false, head);
     default: return ERR_BAD_TYPE;
     }
 }

@@ -14,6 +14,8 @@
  * If it dies   receivers repeat their COMMITs to the next one; workers end their sessions; the log says what was promised
  * If a peer lies  every message is checked against what was given to *that* channel; a violation closes it, and the master restarts the peer
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -38,7 +40,7 @@ static struct queue_options options_of(struct manager *m)
 {
     const struct config *c = m->config;
     return (struct queue_options){
-        .folder_fd = process_folder(m->process, 0),
+        .folder_fd = m->folder_fd,
         .segment_bytes = c->queue.segment_bytes,
         .max_bytes = c->queue.max_bytes,
         .min_free_bytes = c->queue.min_free_bytes,
@@ -84,9 +86,11 @@ static enum err setup(struct process *p)
         slots_init(&m->connections, sizeof(struct connection), MANAGER_CONNECTIONS_MAX) != ERR_NONE ||
         slots_init(&m->attempts, sizeof(struct attempt), MANAGER_ATTEMPTS_MAX) != ERR_NONE)
         process_fatal(p, PROCESS_EXIT_FAILED, "the manager's tables", BYTES("memory"), ERR_NO_MEMORY);
+    /* The master's descriptor is a mere path; locks and syncs want an open folder. It is the working directory, so the way to it does not matter. */
+    m->folder_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct queue_options options = options_of(m);
     struct bytes path = folder_path(m->config, ROLE_MANAGER, 0);
-    enum err e = queue_open(&m->queue, &options, process_now_wall_us(p), process_now_ms(p));
+    enum err e = m->folder_fd < 0 ? err_from_errno(errno) : queue_open(&m->queue, &options, process_now_wall_us(p), process_now_ms(p));
     if (e != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, advice(e), path, e);
     struct ring_token token = {.kind = MANAGER_TOKEN_QUEUE};
     return ring_watch(process_ring(p), queue_event_fd(m->queue), token);

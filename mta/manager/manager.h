@@ -117,7 +117,8 @@ struct connection {
 
 /* ---- attempts: one job with a worker or the mailbox process ---- */
 
-enum attempt_state { ATTEMPT_BODY = 1, ATTEMPT_SENT, ATTEMPT_SETTLING, ATTEMPT_WARNING /* a delay warning waits for the header that it quotes */ };
+enum attempt_state { ATTEMPT_BODY = 1, ATTEMPT_SENT, ATTEMPT_SETTLING, ATTEMPT_WARNING /* a delay warning waits for the header that it quotes */,
+                     ATTEMPT_OPERATOR /* the same for a bounce that the operator wants */ };
 
 struct attempt_run {                  /* a verdict of the worker for a run of recipients; text points into `texts` of the attempt */
     uint32_t first, count;
@@ -153,6 +154,7 @@ struct manager {
     struct process *process;
     const struct config *config;
     struct queue *queue;
+    int folder_fd;                    /* the queue folder */
     struct slots commits, sites, connections, attempts;
     struct rcpt_list lists[ROLE_INSTANCES_MAX];
     uint32_t site_table[MANAGER_SITES_MAX]; /* hash buckets by destination id: index + 1 */
@@ -271,5 +273,6 @@ void reason_write(struct buf *out, const struct verdict *v, struct bytes host, c
 
 /* operate.c - what mtactl asks. */
 void operate_turn(struct manager *m);
+void operate_head(struct manager *m, struct attempt *a, struct bytes head);
 
 #endif

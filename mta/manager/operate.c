@@ -1,10 +1,9 @@
 /*
  * operate - requests of mtactl, in the order in which they came, one slice a loop turn, so that a listing of any length never stops mail.
  */
-#include <string.h>
-
 #include "base/json.h"
 #include "base/log.h"
+#include "base/must.h"
 #include "mta/manager/operate.h"
 #include "mta/process/dispatch.h"
 
@@ -25,8 +24,12 @@ struct slice {                               /* of one request, while it is walk
     bool stopped;                            /* before the end: enough rows, or the channel is full */
     uint32_t row_octets;
     struct message_id ids[ADMIN_SLICE];
+    uint64_t changed;
+    uint32_t heads_awaited;                  /* messages whose header a bounce is to quote */
     struct ipc_admin_end end;
 };
+
+static struct slice slice;                   /* the one that is being answered; m NULL = none */
 
 static uint8_t row_memory[IPC_JSON_BYTES_MAX];
 
@@ -63,13 +66,41 @@ static void on_message(void *context, const struct queue_row *row)
     s->stopped = s->row_octets >= ADMIN_SLICE_BYTES || (o->m.limit && s->end.messages >= o->m.limit);
 }
 
+static bool changes(const struct operation *o) { return !o->m.dry_run && admin_verb_changes((enum admin_verb)o->m.verb); }
+
+/* bounce_one - a notification quotes the header, which may have to be read first. Without a place to wait for it, it goes without. */
+static void bounce_one(struct slice *s, struct message_id id)
+{
+    struct queue_content content = {.fd = -1};
+    struct attempt *a = slots_take(&s->m->attempts);
+    if (!a) {
+        s->changed += change_message(s->m, s->o, id, content.body) == ERR_NONE;
+        return;
+    }
+    a->message = id;
+    a->state = ATTEMPT_OPERATOR;
+    s->heads_awaited++;
+    if (queue_content_head(s->m->queue, id, s->m->config->limits.bounce_bytes, slots_handle(&s->m->attempts, a), &content))
+        operate_head(s->m, a, content.body);
+}
+
+void operate_head(struct manager *m, struct attempt *a, struct bytes head)
+{
+    struct slice *s = &slice;
+    must(s->m && s->heads_awaited > 0);
+    s->changed += change_message(m, s->o, a->message, head) == ERR_NONE;
+    s->heads_awaited--;
+    attempt_give_back(m, a);
+    process_wake(m->process);
+}
+
 static void change_all(struct slice *s)
 {
-    uint64_t changed = 0;
-    if (s->o->m.dry_run || !admin_verb_changes((enum admin_verb)s->o->m.verb)) return;
-    for (uint32_t i = 0; i < s->end.messages; i++) changed += change_message(s->m, s->o, s->ids[i]) == ERR_NONE;
-    s->end.left = s->end.messages - changed;
-    s->end.messages = changed;
+    if (!changes(s->o)) return;
+    for (uint32_t i = 0; i < s->end.messages; i++) {
+        if (s->o->m.verb == ADMIN_QUEUE_BOUNCE) bounce_one(s, s->ids[i]);
+        else s->changed += change_message(s->m, s->o, s->ids[i], (struct bytes){0}) == ERR_NONE;
+    }
 }
 
 static void on_messages(struct slice *s)
@@ -202,20 +233,39 @@ static void answer(struct slice *s)
     }
 }
 
+/* asker - the channel to the control process that asked, or NULL when it is gone. */
+static struct ipc_channel *asker(struct manager *m, const struct operation *o)
+{
+    struct ipc_channel *c = process_channel(m->process, ROLE_CONTROL, 0);
+    return c && ipc_peer_epoch(c) == o->epoch ? c : NULL;
+}
+
+static void end_slice(struct slice *s, struct ipc_channel *to)
+{
+    bool by_message = s->o->m.verb < ADMIN_SITE_LIST;
+    if (by_message && changes(s->o)) {
+        s->end.left = s->end.messages - s->changed;
+        s->end.messages = s->changed;
+    }
+    if (to && ipc_send_admin_end(to, &s->end, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the control process does not take answers: channel full");
+    s->m = NULL;
+    operation_first = (operation_first + 1) % OPERATIONS_MAX;
+    operation_count--;
+}
+
 void operate_turn(struct manager *m)
 {
-    static struct slice s;
     if (!operation_count) return;
     const struct operation *o = &operations[operation_first];
-    struct ipc_channel *to = process_channel(m->process, ROLE_CONTROL, 0);
-    if (to && ipc_peer_epoch(to) == o->epoch) {
-        if (ipc_waiting_bytes(to) > OPERATE_WAITING_MAX) return; /* a turn comes when it has taken some */
-        s = (struct slice){.m = m, .o = o, .to = to, .end = {.request = o->m.request}};
-        answer(&s);
-        if (ipc_send_admin_end(to, &s.end, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the control process does not take answers: channel full");
+    struct ipc_channel *to = asker(m, o);
+    if (!slice.m) {
+        if (to && ipc_waiting_bytes(to) > OPERATE_WAITING_MAX) return; /* a turn comes when it has taken some */
+        slice = (struct slice){.m = m, .o = o, .to = to, .end = {.request = o->m.request}};
+        if (to) answer(&slice);
     }
-    operation_first = (operation_first + 1) % OPERATIONS_MAX;
-    if (--operation_count) process_wake(m->process);
+    if (slice.heads_awaited) return;
+    end_slice(&slice, to);
+    if (operation_count) process_wake(m->process);
 }
 
 /* keep - a text of the request, copied, since the message that brought it is gone when its turn comes. */

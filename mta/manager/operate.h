@@ -32,6 +32,7 @@ bool filter_site(struct bytes destination, struct bytes site);
 uint32_t filter_queued(const struct queue_row *row);
 
 /* ---- change.c: what a verb does to one message; ERR_BUSY = not now ---- */
-must_use enum err change_message(struct manager *m, const struct operation *o, struct message_id id);
+/* head - the start of its body, for a bounce; empty when it could not be read: the notification goes without. */
+must_use enum err change_message(struct manager *m, const struct operation *o, struct message_id id, struct bytes head);
 
 #endif
