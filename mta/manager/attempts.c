@@ -287,6 +287,27 @@ static struct bounce_of bounce_of(struct manager *m, const struct attempt *a, co
     };
 }
 
+/* spell_out - what waits bears the whole reason in its listing, as the log line has it. Behind the notification in scratch; equal texts share one. */
+static void spell_out(struct manager *m, const struct attempt *a, struct queue_result *r)
+{
+    const struct connection *c = slots_find(&m->connections, a->connection);
+    struct bytes host = c ? bytes_of(c->host_name, c->host_len) : bytes_of(a->relay_name, a->relay_len);
+    struct buf words = buf_over(m->scratch + MANAGER_SCRATCH_BYTES / 2, MANAGER_SCRATCH_BYTES / 2);
+    const uint8_t *last = NULL;
+    struct bytes last_words = {0};
+    for (uint32_t i = 0; i < a->rcpt_count; i++) {
+        struct verdict *v = &r[i].verdict;
+        if (v->class != VERDICT_LATER || !v->remote) continue;
+        if (v->text.ptr != last || !last) {
+            uint32_t from = words.len;
+            last = v->text.ptr;
+            reason_write(&words, v, host, c ? &c->remote : &a->relay);
+            last_words = words.overflow ? v->text : bytes_of(words.ptr + from, words.len - from);
+        }
+        v->text = last_words;
+    }
+}
+
 /* record - the outcome, with its notification, in one record; then the log lines, then the attempt is no more. */
 static bool record(struct manager *m, struct attempt *a, struct queue_result *r, struct bytes head)
 {
@@ -296,6 +317,7 @@ static bool record(struct manager *m, struct attempt *a, struct queue_result *r,
     bool owed = bounce_wanted(&b) && bounce_build(m, &b, &bounce);
     log_results(m, a, r);
     if (owed) bounce_logged(&b, &bounce);
+    spell_out(m, a, r);
     enum err e = queue_outcome(m->queue, a->message, r, a->rcpt_count, owed ? &bounce : NULL, 0, process_now_wall_us(m->process), process_now_ms(m->process));
     if (e != ERR_NONE) log_err(LOG_LEVEL_ERROR, "an outcome could not be recorded", BYTES("queue"), e);
     return e == ERR_NONE;
