@@ -1,6 +1,8 @@
 /*
  * operate - requests of mtactl, in the order in which they came, one slice a loop turn, so that a listing of any length never stops mail.
  */
+#include <stddef.h>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/must.h"
