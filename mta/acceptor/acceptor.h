@@ -11,7 +11,8 @@ enum {
     ACCEPTOR_INDEX_BITS = 20,           /* a connection's place in its number */
     /* As many as all receivers together hold at most. */
     ACCEPTOR_CONNECTIONS_MAX = 500000,
-    /* The same as a receiver's, and cut to the same hard limit: from what is left of it here follows how many sockets a receiver can hold. */
+    /* The same as a receiver's, and cut to the same hard limit: from what is left of it here follows how many sockets
+     * a receiver can hold. */
     ACCEPTOR_DESCRIPTORS_MAX = 33280,
     /* Of those, what a receiver needs for channels, files and the log. */
     RECEIVER_OTHER_DESCRIPTORS = 512,

@@ -1,8 +1,10 @@
 /*
- * counts - how many connections there are from each client address and from each network prefix. Pure memory, bounded, nothing allocated after the start.
+ * counts - how many connections there are from each client address and from each network prefix. Pure memory,
+ * bounded, nothing allocated after the start.
  *
- * An open table with secret hashing: strangers choose their addresses, and must not be able to choose their places. An entry exists while its count
- * is not 0, so the table is as large as the connections that it counts, twice, and never full.
+ * An open table with secret hashing: strangers choose their addresses, and must not be able to choose their places.
+ * An entry exists while its count is not 0, so the table is as large as the connections that it counts, twice, and
+ * never full.
  */
 #ifndef MTA_ACCEPTOR_COUNTS_H
 #define MTA_ACCEPTOR_COUNTS_H

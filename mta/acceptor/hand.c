@@ -1,8 +1,9 @@
 /*
  * hand - from an accepted socket to a receiver: who is it, may it come in, who has the least to do.
  *
- * A connection is counted from here until its receiver says that it is closed, or dies. The counts of connections that a former acceptor handed out
- * are lost with it: the new one starts from none, and the limits are exact again when those have ended.
+ * A connection is counted from here until its receiver says that it is closed, or dies. The counts of connections
+ * that a former acceptor handed out are lost with it: the new one starts from none, and the limits are exact again
+ * when those have ended.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 
 enum { NO_CONNECTION = UINT32_MAX };
 
-static_assert(ACCEPTOR_CONNECTIONS_MAX + ACCEPTOR_CONNECTIONS_MAX / 8 + LIMITS_RESERVE_MIN <= 1 << ACCEPTOR_INDEX_BITS, "a place must fit into a number");
+static_assert(ACCEPTOR_CONNECTIONS_MAX + ACCEPTOR_CONNECTIONS_MAX / 8 + LIMITS_RESERVE_MIN <= 1 << ACCEPTOR_INDEX_BITS,
+              "a place must fit into a number");
 
 static uint32_t sockets_of_a_receiver(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > ACCEPTOR_DESCRIPTORS_MAX) limit.rlim_cur = ACCEPTOR_DESCRIPTORS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > ACCEPTOR_DESCRIPTORS_MAX)
+        limit.rlim_cur = ACCEPTOR_DESCRIPTORS_MAX;
     uint32_t all = (uint32_t)limit.rlim_cur;
     return all > 2 * RECEIVER_OTHER_DESCRIPTORS ? all - RECEIVER_OTHER_DESCRIPTORS : all / 2;
 }
@@ -100,7 +103,9 @@ void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number)
 {
     uint32_t place = (uint32_t)number & ((1u << ACCEPTOR_INDEX_BITS) - 1);
     /* A number that is not in use is one that was lost with its receiver. */
-    if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number || a->connections[place].receiver != receiver) return;
+    if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number ||
+        a->connections[place].receiver != receiver)
+        return;
     leave(a, &a->connections[place]);
 }
 
@@ -173,7 +178,8 @@ static bool peer_of(int fd, struct net_address *client)
 
 void hand_socket(struct acceptor *a, const struct place *from, int fd)
 {
-    const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
+    const struct config_listener *listener =
+        &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
     struct connection c = {.listener = from->listener};
     int32_t receiver = least_loaded(a);
     if (receiver < 0 || !peer_of(fd, &c.client)) {

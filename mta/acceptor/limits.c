@@ -37,7 +37,8 @@ static struct net_prefix prefix_of(const struct net_address *a)
 }
 
 /* exceeds - whether one more goes beyond a limit of a client or prefix; fills the judgement then. */
-static bool exceeds(struct limits *l, const struct net_prefix *p, uint32_t max, enum limits_cause cause, struct limits_judgement *j)
+static bool exceeds(struct limits *l, const struct net_prefix *p, uint32_t max, enum limits_cause cause,
+                    struct limits_judgement *j)
 {
     struct count *count = counts_find(&l->counts, p);
     if (!count || count->value < max) {
@@ -59,7 +60,8 @@ struct limits_judgement limits_judge(struct limits *l, const struct limits_quest
     if (q->trusted) return j;
     struct net_prefix client = client_of(&q->client), prefix = prefix_of(&q->client);
     if (l->total - l->refused >= l->total_max) j = (struct limits_judgement){LIMITS_REFUSE, LIMITS_TOTAL, l->total + 1, true};
-    else if (q->listener_max > 0 && q->listener_count >= q->listener_max) j = (struct limits_judgement){LIMITS_REFUSE, LIMITS_LISTENER, q->listener_count + 1, true};
+    else if (q->listener_max > 0 && q->listener_count >= q->listener_max)
+        j = (struct limits_judgement){LIMITS_REFUSE, LIMITS_LISTENER, q->listener_count + 1, true};
     else if (!exceeds(l, &client, l->client_max, LIMITS_CLIENT, &j)) (void)exceeds(l, &prefix, l->prefix_max, LIMITS_PREFIX, &j);
     if (j.verdict == LIMITS_REFUSE && l->refused >= l->refused_max) j.verdict = LIMITS_CLOSE;
     return j;

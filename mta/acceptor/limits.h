@@ -1,8 +1,9 @@
 /*
  * limits - whether one more connection is served, refused politely, or closed without a word. Pure: counts in, a judgement out.
  *
- * Limits are kept in all, by client address, by prefix (/24, /64), and by listener. Trusted clients are exempt: they may use the reserve of places
- * that stands beyond the limit, which polite refusals share. A refused connection counts for its client too, so that who goes on is soon only closed.
+ * Limits are kept in all, by client address, by prefix (/24, /64), and by listener. Trusted clients are exempt: they
+ * may use the reserve of places that stands beyond the limit, which polite refusals share. A refused connection
+ * counts for its client too, so that who goes on is soon only closed.
  */
 #ifndef MTA_ACCEPTOR_LIMITS_H
 #define MTA_ACCEPTOR_LIMITS_H
@@ -42,7 +43,8 @@ struct limits_judgement {
 
 /* limits_places - how many connections there can be at once, refusals included. */
 uint32_t limits_places(uint32_t total_max);
-must_use enum err limits_init(struct limits *l, uint32_t total_max, uint32_t client_max, uint32_t prefix_max, struct hash_key key);
+must_use enum err limits_init(struct limits *l, uint32_t total_max, uint32_t client_max, uint32_t prefix_max,
+                              struct hash_key key);
 void limits_fini(struct limits *l);
 
 struct limits_judgement limits_judge(struct limits *l, const struct limits_question *q);

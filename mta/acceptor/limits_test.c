@@ -116,7 +116,8 @@ static void test_limits_listener_has_a_limit_of_its_own(void **state)
     assert_int_equal(limits_judge(l, &q).verdict, LIMITS_SERVE);
 }
 
-/* Every address enters and leaves in another order; each count must be right all the time, whatever gaps the table had to close. */
+/* Every address enters and leaves in another order; each count must be right all the time, whatever gaps the table
+ * had to close. */
 static void test_counts_survive_removals_in_any_order(void **state)
 {
     (void)state;
@@ -160,7 +161,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_limits_judge_counts_by_client_and_prefix),
         cmocka_unit_test_setup_teardown(test_limits_judge_tells_once_until_half_is_gone, make_limits, end_limits),
-        cmocka_unit_test_setup_teardown(test_limits_total_leaves_the_reserve_to_trusted_clients_and_refusals, make_limits, end_limits),
+        cmocka_unit_test_setup_teardown(test_limits_total_leaves_the_reserve_to_trusted_clients_and_refusals,
+                                        make_limits, end_limits),
         cmocka_unit_test_setup_teardown(test_limits_listener_has_a_limit_of_its_own, make_limits, end_limits),
         cmocka_unit_test(test_counts_survive_removals_in_any_order),
         cmocka_unit_test(test_counts_prefix_cuts_inside_an_octet),

@@ -1,15 +1,18 @@
 /*
  * acceptor: process card
  *
- * Purpose      Takes connections in, keeps the limits by client and network that several receivers could not keep, and hands each socket to the least
- *              loaded receiver. Stays up while receivers are replaced.
+ * Purpose      Takes connections in, keeps the limits by client and network that several receivers could not keep, and
+ *              hands each socket to the least loaded receiver. Stays up while receivers are replaced.
  * Runs as      _mta-acceptor; empty root, no files.
  * Inherits     control channel, configuration image, log.
- * Talks to     master: LISTENER (with the socket) in. receiver: CLIENT (with the socket) out, CLIENT_CLOSED in.
+ * Talks to     master: LISTENER (with the socket) in. receiver: CLIENT (with the socket) out; CLIENT_CLOSED in.
  * May do       ring: ACCEPT on listening sockets it was handed. getpeername.
- * Holds        a record a connection (64 octets) and two counts (client, network), for as many as limits { connections } has and an eighth more.
- * If it dies   Connections in hand go on in their receivers; new ones wait in the kernel until the next acceptor is there. Its counts start from none.
- * If a peer lies   Client: not one octet of it is read here. Receiver: it can end the count of connections that it was given, and of no others.
+ * Holds        a record a connection (64 octets) and two counts (client, network), for as many as limits { connections }
+ *              has and an eighth more.
+ * If it dies   Connections in hand go on in their receivers; new ones wait in the kernel until the next acceptor is there.
+ *              Its counts start from none.
+ * If a peer lies   Client: not one octet of it is read here. Receiver: it can end the count of connections that it was
+ *              given, and of no others.
  *
  * With no receiver there, nothing is accepted: clients wait in the kernel's queue instead of being sent away.
  */
@@ -129,7 +132,8 @@ void acceptor_on_listener(struct process *p, struct ipc_channel *from, const str
     (void)from;
     struct acceptor *a = acceptor_of(p);
     if (m->listener >= a->config->listeners.count || a->place_count == LISTENERS_MAX || process_draining(p)) {
-        log_text(LOG_LEVEL_ERROR, "a listening socket is not used: the configuration has no such listener, or there are too many");
+        log_text(LOG_LEVEL_ERROR,
+                 "a listening socket is not used: the configuration has no such listener, or there are too many");
         (void)close(fd);
         return;
     }

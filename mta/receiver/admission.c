@@ -7,7 +7,8 @@
 
 #include "smtp/reply.h"
 
-void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words, struct bytes more)
+void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words,
+                      struct bytes more)
 {
     struct buf text = BUF_OVER(out->text);
     buf_put_c(&text, '<');
@@ -46,13 +47,15 @@ void admission_decide(const struct config *c, const struct admission_question *q
     struct route_question question = {.rcpt = out->rcpt, .sender = q->sender, .client = q->client, .trusted = q->trusted};
     bool admitted = route_admits_stranger(c, &question, &out->route);
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
-    const struct config_route *route = out->route >= 0 && (uint32_t)out->route < c->routes.count && routes ? &routes[out->route] : NULL;
+    const struct config_route *route =
+        out->route >= 0 && (uint32_t)out->route < c->routes.count && routes ? &routes[out->route] : NULL;
     if (route && route->action == ACTION_REJECT) {
         refuse_by_route(c, route, asked, out);
     } else if (!q->trusted && !bare && (!admitted || asks_to_route(q->rcpt->local))) {
         admission_refuse(out, 554, (struct enhanced){5, 7, 1}, asked, BYTES("Relay access denied"), (struct bytes){0});
     } else if (!route) {
-        admission_refuse(out, 550, (struct enhanced){5, 1, 2}, asked, BYTES("Recipient address rejected: no route leads to its domain"), (struct bytes){0});
+        admission_refuse(out, 550, (struct enhanced){5, 1, 2}, asked,
+                         BYTES("Recipient address rejected: no route leads to its domain"), (struct bytes){0});
     } else {
         out->taken = true;
         out->ask_mailbox = route->action == ACTION_MAILDIR && !c->mailbox.create;

@@ -1,9 +1,11 @@
 /*
- * admission - who may send what to whom, as a pure function of the configuration: the one place that keeps this host from being an open relay.
+ * admission - who may send what to whom, as a pure function of the configuration: the one place that keeps this host
+ * from being an open relay.
  *
- * A trusted client may send to whatever has a route. A stranger's recipient is taken only where the first matching route names its domain or address
- * (route_admits_stranger), and never when its local part asks somebody to route on (user%host, host!user, "user@host"): nothing here would do so,
- * but the next hop might. Bare <postmaster> (RFC 5321 4.5.1) means the configured address, which everybody may write to.
+ * A trusted client may send to whatever has a route. A stranger's recipient is taken only where the first matching
+ * route names its domain or address (route_admits_stranger), and never when its local part asks somebody to route on
+ * (user%host, host!user, "user@host"): nothing here would do so, but the next hop might. Bare <postmaster> (RFC 5321
+ * 4.5.1) means the configured address, which everybody may write to.
  */
 #ifndef MTA_RECEIVER_ADMISSION_H
 #define MTA_RECEIVER_ADMISSION_H
@@ -32,6 +34,7 @@ struct admission {
 void admission_decide(const struct config *c, const struct admission_question *q, struct admission *out);
 
 /* admission_refuse - put "<rcpt>: words" and its codes into out, as the reply and the log have it. */
-void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words, struct bytes more);
+void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words,
+                      struct bytes more);
 
 #endif

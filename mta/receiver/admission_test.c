@@ -190,7 +190,8 @@ static void test_admission_decide_bare_postmaster_is_the_configured_address(void
 static void test_admission_decide_words_are_those_of_the_route(void **state)
 {
     (void)state;
-    const struct admission_case reject = {"<spam@example.org>", "", false, REJECTED}, later = {"<bob@gone.example>", "", false, LATER};
+    const struct admission_case reject = {"<spam@example.org>", "", false, REJECTED},
+                                later = {"<bob@gone.example>", "", false, LATER};
     const struct admission_case denied = {"<bob@example.com>", "", false, RELAY_DENIED};
     struct admission a;
     (void)decide(config, &reject, "198.51.100.1", &a);

@@ -1,16 +1,18 @@
 /*
  * commit - from the end of content to the manager's answer.
  *
- * COMMIT says everything: envelope, Received field, content or the number of its file. Until it is answered all of that stays here, so that the next
- * manager can be told the same under the same number: it knows by it whether the dead one had stored the message. 250 is said in one place,
- * commit_done(). Which of our own waits still stands before COMMIT is asked anew each time something has come.
+ * COMMIT says everything: envelope, Received field, content or the number of its file. Until it is answered all of
+ * that stays here, so that the next manager can be told the same under the same number: it knows by it whether the
+ * dead one had stored the message. 250 is said in one place, commit_done(). Which of our own waits still stands
+ * before COMMIT is asked anew each time something has come.
  */
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
 #include "smtp/stamp.h"
 
 enum {
-    /* Chunks of a recipient list that go into COMMIT itself, and into one record before it, beside those that the session holds. */
+    /* Chunks of a recipient list that go into COMMIT itself, and into one record before it, beside those that the
+     * session holds. */
     RCPT_CHUNKS_INLINE = 4,
     RCPT_CHUNKS_RECORD = 7,
     /* What a record has beside lists, prefix and content: names, addresses, numbers, headers. */
@@ -19,9 +21,12 @@ enum {
     SCRATCH_RCPTS = BODY_INLINE_BYTES_MAX,
     SCRATCH_PREFIX = SCRATCH_RCPTS + RCPTS_RECORD_BYTES_MAX,
 };
-static_assert(RCPT_CHUNKS_INLINE * POOL_CHUNK_BYTES + SESSION_RCPTS_BYTES <= RCPTS_INLINE_BYTES_MAX, "the last part of a list must fit into COMMIT");
-static_assert(RCPT_CHUNKS_RECORD * POOL_CHUNK_BYTES + SESSION_RCPTS_BYTES <= RCPTS_RECORD_BYTES_MAX, "a part of a list must fit into RCPTS");
-static_assert(RCPT_CHUNKS_MAX * (POOL_CHUNK_BYTES + 64) + IPC_RECORD_BYTES_MAX <= IPC_QUEUE_BYTES, "the longest list must fit into an empty channel");
+static_assert(RCPT_CHUNKS_INLINE * POOL_CHUNK_BYTES + SESSION_RCPTS_BYTES <= RCPTS_INLINE_BYTES_MAX,
+              "the last part of a list must fit into COMMIT");
+static_assert(RCPT_CHUNKS_RECORD * POOL_CHUNK_BYTES + SESSION_RCPTS_BYTES <= RCPTS_RECORD_BYTES_MAX,
+              "a part of a list must fit into RCPTS");
+static_assert(RCPT_CHUNKS_MAX * (POOL_CHUNK_BYTES + 64) + IPC_RECORD_BYTES_MAX <= IPC_QUEUE_BYTES,
+              "the longest list must fit into an empty channel");
 static_assert(SCRATCH_PREFIX + PREFIX_BYTES_MAX <= RECEIVER_SCRATCH_BYTES, "all parts must have their place");
 
 void commit_refuse(struct receiver *r, struct session *s, uint16_t code, struct enhanced e, struct bytes text)

@@ -1,8 +1,10 @@
 /*
- * content - where a message's octets go while they come in: chunks of the pool, and from a certain size on a file that the writer fills.
+ * content - where a message's octets go while they come in: chunks of the pool, and from a certain size on a file
+ * that the writer fills.
  *
- * Small content stays in its chunks until the manager has answered. A large one gives its chunks to the writer in jobs and keeps only what the writer
- * does not have yet, so its size costs no memory. What cannot go on waits with its client unread; what waits too long is refused with 4yz.
+ * Small content stays in its chunks until the manager has answered. A large one gives its chunks to the writer in
+ * jobs and keeps only what the writer does not have yet, so its size costs no memory. What cannot go on waits with
+ * its client unread; what waits too long is refused with 4yz.
  */
 #include <unistd.h>
 
@@ -157,7 +159,8 @@ void content_room(struct receiver *r, struct session *s)
         return;
     }
     bool full = !pool_has(&r->pool, POOL_FOR_CONTENT);
-    if (f && !f->busy && s->content.count > 0 && (full || s->content.count >= FILE_CHUNKS_JOB)) writer_submit(&r->writer, f, &s->content, false, false);
+    if (f && !f->busy && s->content.count > 0 && (full || s->content.count >= FILE_CHUNKS_JOB))
+        writer_submit(&r->writer, f, &s->content, false, false);
     if (f && s->content.count >= FILE_CHUNKS_WAITING_MAX) session_wait(r, s, WAIT_WRITER, WRITER_WAIT_MS);
     else if (!give_room(r, s)) session_wait(r, s, WAIT_CHUNK, CHUNK_WAIT_MS);
 }

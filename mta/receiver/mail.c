@@ -1,7 +1,8 @@
 /*
  * mail - a transaction's sender and recipients: what the machine asks of our policy, and the list that is kept.
  *
- * The first recipients lie in the session, further ones in chunks; an entry never crosses from one place into the next. Twins are kept once.
+ * The first recipients lie in the session, further ones in chunks; an entry never crosses from one place into the
+ * next. Twins are kept once.
  */
 #include <string.h>
 
@@ -16,15 +17,18 @@ static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
 
 void mail_sender(struct receiver *r, struct session *s)
 {
+    static const struct smtp_policy_answer yes = {.code = 250};
+    static const struct smtp_policy_answer full = {452, {4, 3, 1}, BYTES_INIT("Insufficient system storage; try again later")};
+    static const struct smtp_policy_answer away = {451, {4, 3, 0}, BYTES_INIT("The queue is not available; try again in a minute")};
     bool missed = r->manager_gone_ms != 0 && r->now_ms - r->manager_gone_ms > MANAGER_MISSED_MS;
     if (!r->accepting || !pool_has(&r->pool, POOL_FOR_CONTENT)) {
-        refuse_sender(s, &(struct smtp_policy_answer){452, {4, 3, 1}, BYTES("Insufficient system storage; try again later")});
+        refuse_sender(s, &full);
     } else if (missed) {
-        refuse_sender(s, &(struct smtp_policy_answer){451, {4, 3, 0}, BYTES("The queue is not available now; try again in a minute")});
+        refuse_sender(s, &away);
     } else {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
-        smtp_server_sender(&s->server, &(struct smtp_policy_answer){.code = 250}, &s->fx);
+        smtp_server_sender(&s->server, &yes, &s->fx);
     }
 }
 
@@ -61,8 +65,9 @@ static void filter_add_list(const struct receiver *r, uint8_t *bits, struct byte
 }
 
 /*
- * may_have_twin - a filter of two bits for each recipient in one chunk (Bloom 1970): a thousand recipients share 32,768 bits, so that fewer than one in
- * two hundred new ones is searched for in vain. Without a chunk for it everything is searched.
+ * may_have_twin - a filter of two bits for each recipient in one chunk (Bloom 1970): a thousand recipients share
+ * 32,768 bits, so that fewer than one in two hundred new ones is searched for in vain. Without a chunk for it
+ * everything is searched.
  */
 static bool may_have_twin(struct receiver *r, struct session *s, struct bytes address)
 {
@@ -73,7 +78,8 @@ static bool may_have_twin(struct receiver *r, struct session *s, struct bytes ad
         uint8_t *bits = pool_memory(&r->pool, s->filter);
         memset(bits, 0, POOL_CHUNK_BYTES);
         filter_add_list(r, bits, bytes_of(s->rcpts_here, s->rcpts_here_bytes));
-        for (uint32_t chunk = s->rcpts.first; chunk != POOL_NONE; chunk = r->pool.chunks[chunk].next) filter_add_list(r, bits, pool_bytes(&r->pool, chunk));
+        for (uint32_t chunk = s->rcpts.first; chunk != POOL_NONE; chunk = r->pool.chunks[chunk].next)
+            filter_add_list(r, bits, pool_bytes(&r->pool, chunk));
     }
     return filter_add(r, pool_memory(&r->pool, s->filter), address);
 }
@@ -103,7 +109,8 @@ static bool put_in_chunk(struct receiver *r, struct session *s, const struct rcp
 {
     for (int tries = 0; tries < 2; tries++) {
         if (tries > 0 || s->rcpts.count == 0) {
-            if (s->rcpts.count >= RCPT_CHUNKS_MAX || chain_extend(&r->pool, &s->rcpts, POOL_FOR_SESSION) == POOL_NONE) return false;
+            if (s->rcpts.count >= RCPT_CHUNKS_MAX || chain_extend(&r->pool, &s->rcpts, POOL_FOR_SESSION) == POOL_NONE)
+                return false;
         }
         struct pool_chunk *chunk = &r->pool.chunks[s->rcpts.last];
         struct buf list = {pool_memory(&r->pool, s->rcpts.last), chunk->used, POOL_CHUNK_BYTES, false};
@@ -137,8 +144,11 @@ static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
 
 static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
 {
-    if (keep(r, s, address)) smtp_server_rcpt(&s->server, &(struct smtp_policy_answer){.code = 250}, &s->fx);
-    else refuse_rcpt(s, &(struct smtp_policy_answer){452, {4, 5, 3}, BYTES("Too many recipients for now; send the message to the rest in another transaction")});
+    static const struct smtp_policy_answer yes = {.code = 250};
+    static const struct smtp_policy_answer full = {
+        452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
+    if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
+    else refuse_rcpt(s, &full);
 }
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
@@ -191,10 +201,12 @@ void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known)
     if (known == 1) {
         take_rcpt(r, s, a.rcpt);
     } else if (known == 0) {
-        admission_refuse(&a, 550, (struct enhanced){5, 1, 1}, asked, BYTES("Recipient address rejected: User unknown"), (struct bytes){0});
+        admission_refuse(&a, 550, (struct enhanced){5, 1, 1}, asked, BYTES("Recipient address rejected: User unknown"),
+                         (struct bytes){0});
         refuse_rcpt(s, &a.answer);
     } else {
-        admission_refuse(&a, 451, (struct enhanced){4, 3, 0}, asked, BYTES("Recipient address rejected: its mailbox cannot be looked up now"), (struct bytes){0});
+        admission_refuse(&a, 451, (struct enhanced){4, 3, 0}, asked,
+                         BYTES("Recipient address rejected: its mailbox cannot be looked up now"), (struct bytes){0});
         refuse_rcpt(s, &a.answer);
     }
     session_resume(r, s);

@@ -4,17 +4,21 @@
  * Purpose      Speaks SMTP with clients: takes messages in, and answers 250 when the manager has them on stable storage.
  * Runs as      _mta-receiver, one of several; empty root, no files, no way to open anything.
  * Inherits     control channel, configuration image, log.
- * Talks to     acceptor: CLIENT (with the socket) in, CLIENT_CLOSED out.
- *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill), BODY_REFUSED, STORAGE in.
- *              resolver: CLIENT_NAME out, CLIENT_NAMED in. mailbox: MAILBOX_CHECK out, MAILBOX_CHECKED in.
- * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and close body files it was handed.
- * Holds        sessions (16 KiB of address space each, 8 KiB of memory when idle; as many as limits { connections } has, and some for refusals),
- *              a pool of 32 MiB for content, recipients and input that waits, 2 MiB of receive buffers, 300 KiB of clients' names. Below a quarter of the
- *              pool content over 16 KiB goes to files; when it is used up, MAIL and DATA get 452 and content waits unread.
- * If it dies   Its connections end. No client had been told 250 for what was not COMMITTED; the manager forgets half-sent lists and unnamed files.
- * If a peer lies   Client: every octet goes through smtp/server.h with its limits and deadlines; nothing it sends is executed, logged unescaped, or
- *              kept without a bound. Acceptor: trust is looked up again. Manager, resolver, mailbox: numbers are checked against the session that asked,
- *              and names against their grammar.
+ * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
+ *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
+ *              BODY_REFUSED, STORAGE in.
+ *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
+ * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
+ *              close body files it was handed.
+ * Holds        sessions (16 KiB of address space each, 8 KiB of memory when idle; as many as limits { connections } has,
+ *              and some for refusals), a pool of 32 MiB for content, recipients and input that waits, 2 MiB of receive
+ *              buffers, 300 KiB of clients' names. Below a quarter of the pool content over 16 KiB goes to files; when it
+ *              is used up, MAIL and DATA get 452 and content waits unread.
+ * If it dies   Its connections end. No client had been told 250 for what was not COMMITTED; the manager forgets
+ *              half-sent lists and body files without a COMMIT.
+ * If a peer lies   Client: every octet goes through smtp/server.h with its limits and deadlines; nothing it sends is
+ *              executed, logged unescaped, or kept without a bound. Acceptor: trust is looked up again. Manager,
+ *              resolver, mailbox: numbers are checked against the session that asked, names against their grammar.
  *              The manager's death: COMMITs without an answer are repeated to the next one for a minute, then 451.
  *
  * The session's slot in the black box belongs into sessions.c, around the one call of smtp_server_step().
@@ -152,7 +156,8 @@ void receiver_on_client(struct process *p, struct ipc_channel *from, const struc
     (void)close(fd);
     struct ipc_client_closed closed = {.connection = m->connection};
     log_text(LOG_LEVEL_WARNING, "a client is dropped: all sessions are in use");
-    if (ipc_send_client_closed(from, &closed, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
+    if (ipc_send_client_closed(from, &closed, -1) != ERR_NONE)
+        log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
 }
 
 void receiver_on_client_named(struct process *p, struct ipc_channel *from, const struct ipc_client_named *m, int fd)

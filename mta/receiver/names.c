@@ -1,8 +1,10 @@
 /*
- * names - a client's forward-confirmed name, asked of the resolver once a minute for each address, and waited for only when it must be written.
+ * names - a client's forward-confirmed name, asked of the resolver once a minute for each address, and waited for
+ * only when it must be written.
  *
- * The cache is a plain table in which a newer address replaces an older one with the same place; the key of its hash is secret, so that strangers
- * cannot aim. Clients that the resolver has no name for are kept as well: they are the ones that connect most often.
+ * The cache is a plain table in which a newer address replaces an older one with the same place; the key of its hash
+ * is secret, so that strangers cannot aim. Clients that the resolver has no name for are kept as well: they are the
+ * ones that connect most often.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +85,8 @@ static void go_on(struct receiver *r, struct session *s)
 
 void names_came(struct receiver *r, struct session *s, struct bytes name)
 {
-    /* It goes into headers and log lines, so what the resolver says is looked at once more. A late one is good for the next message. */
+    /* It goes into headers and log lines, so what the resolver says is looked at once more. A late one is good for
+     * the next message. */
     know(s, smtp_domain_valid(name, false) ? name : (struct bytes){0});
     keep(r, s, NAME_KEEP_MS);
     go_on(r, s);

@@ -24,7 +24,12 @@ enum err pool_init(struct pool *p, uint32_t count)
         (void)munmap(memory, size);
         return ERR_NO_MEMORY;
     }
-    *p = (struct pool){.memory = memory, .chunks = chunks, .count = count, .reserve = count / RESERVE_PART, .free_head = POOL_NONE, .free_count = count};
+    *p = (struct pool){.memory = memory,
+                       .chunks = chunks,
+                       .count = count,
+                       .reserve = count / RESERVE_PART,
+                       .free_head = POOL_NONE,
+                       .free_count = count};
     return ERR_NONE;
 }
 

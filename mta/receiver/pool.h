@@ -1,9 +1,10 @@
 /*
  * pool - the one bounded store of a receiver for what clients sent: content, long recipient lists, input that must wait.
  *
- * Chunks of 4 KiB, named by number, in chains. Memory is reserved at the start and touched only when used. What a chunk is for decides how far
- * the pool may be emptied: content stops before the last few chunks, so that a session in hand can always keep its input and its recipients.
- * The writer's threads read chunks of a chain that was given to them; everything else is the loop's. Knows no protocol.
+ * Chunks of 4 KiB, named by number, in chains. Memory is reserved at the start and touched only when used. What a
+ * chunk is for decides how far the pool may be emptied: content stops before the last few chunks, so that a session
+ * in hand can always keep its input and its recipients. The writer's threads read chunks of a chain that was given to
+ * them; everything else is the loop's. Knows no protocol.
  */
 #ifndef MTA_RECEIVER_POOL_H
 #define MTA_RECEIVER_POOL_H
@@ -51,8 +52,14 @@ bool pool_has(const struct pool *p, enum pool_purpose purpose);
 /* pool_is_short - less than a quarter is free: large content is to go to files early. */
 bool pool_is_short(const struct pool *p);
 
-static inline uint8_t *pool_memory(const struct pool *p, uint32_t chunk) { return p->memory + (uint64_t)chunk * POOL_CHUNK_BYTES; }
-static inline struct bytes pool_bytes(const struct pool *p, uint32_t chunk) { return bytes_of(pool_memory(p, chunk), p->chunks[chunk].used); }
+static inline uint8_t *pool_memory(const struct pool *p, uint32_t chunk)
+{
+    return p->memory + (uint64_t)chunk * POOL_CHUNK_BYTES;
+}
+static inline struct bytes pool_bytes(const struct pool *p, uint32_t chunk)
+{
+    return bytes_of(pool_memory(p, chunk), p->chunks[chunk].used);
+}
 
 static inline struct chain chain_empty(void) { return (struct chain){POOL_NONE, POOL_NONE, 0}; }
 /* chain_extend - take a chunk and put it at the end; its number, or POOL_NONE. */

@@ -16,7 +16,8 @@
 #include "smtp/server.h"
 
 enum {
-    /* Sessions of one receiver, whatever the configuration says: descriptors of a process are limited, and this many fill a gigabit. */
+    /* Sessions of one receiver, whatever the configuration says: descriptors of a process are limited, and this many
+     * fill a gigabit. */
     RECEIVER_SESSIONS_MAX = 32768,
     RECEIVER_DESCRIPTORS_MAX = RECEIVER_SESSIONS_MAX + WRITER_FILES_MAX + 256,
     /* Session numbers in the low bits of transaction and request numbers. */
@@ -148,7 +149,8 @@ static inline struct session *session_at(const struct receiver *r, uint32_t inde
 {
     return (struct session *)(void *)(r->sessions + (uint64_t)index * SESSION_STRIDE);
 }
-/* receiver_number - a number never used before by this process, which names a session. receiver_session_of - that session, if it is in use. */
+/* receiver_number - a number never used before by this process, which names a session. receiver_session_of - that
+ * session, if it is in use. */
 uint64_t receiver_number(struct receiver *r, const struct session *s);
 struct session *receiver_session_of(const struct receiver *r, uint64_t number);
 
@@ -213,7 +215,8 @@ void content_ask_file(struct receiver *r, struct session *s);
 void content_turn(struct receiver *r);
 
 /* ---- commit.c ---- */
-/* commit_begin - SMTP_NEED_COMMIT: gather what is missing (name, sync), then COMMIT. commit_go_on - something of that has come. */
+/* commit_begin - SMTP_NEED_COMMIT: gather what is missing (name, sync), then COMMIT. commit_go_on - something of that
+ * has come. */
 void commit_begin(struct receiver *r, struct session *s);
 void commit_go_on(struct receiver *r, struct session *s);
 void commit_refuse(struct receiver *r, struct session *s, uint16_t code, struct enhanced e, struct bytes text);
@@ -234,7 +237,10 @@ void names_came(struct receiver *r, struct session *s, struct bytes name);
 void names_give_up(struct receiver *r, struct session *s);
 /* names_resolver_gone - nobody answers any more. */
 void names_resolver_gone(struct receiver *r);
-static inline struct bytes session_name(const struct session *s) { return s->name_len ? bytes_of(s->name, s->name_len) : BYTES("unknown"); }
+static inline struct bytes session_name(const struct session *s)
+{
+    return s->name_len ? bytes_of(s->name, s->name_len) : BYTES("unknown");
+}
 
 /* ---- lines.c ---- */
 void line_connect(struct session *s);

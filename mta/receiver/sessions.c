@@ -1,8 +1,8 @@
 /*
  * sessions - clients' connections as slots: how they come, what they may wait for, when that is too long, how they end.
  *
- * A slot is freed only when the ring has nothing of it any more, and its number then gets another generation. Each session has one node in the heap of
- * deadlines, for the nearest of them.
+ * A slot is freed only when the ring has nothing of it any more, and its number then gets another generation. Each
+ * session has one node in the heap of deadlines, for the nearest of them.
  */
 #include <stddef.h>
 #include <string.h>
@@ -22,7 +22,8 @@ enum err sessions_init(struct receiver *r)
     /* Any receiver can take all clients, and those that are to be refused politely: the others may be down. */
     uint64_t wanted = (uint64_t)r->config->limits.connections + r->config->limits.connections / 8 + 256;
     r->session_max = wanted < RECEIVER_SESSIONS_MAX ? (uint32_t)wanted : RECEIVER_SESSIONS_MAX;
-    void *memory = mmap(NULL, (size_t)r->session_max * SESSION_STRIDE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *memory = mmap(NULL, (size_t)r->session_max * SESSION_STRIDE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return ERR_NO_MEMORY;
     r->sessions = memory;
     r->session_free = r->run_head = r->run_tail = NO_SESSION;
@@ -102,7 +103,8 @@ void session_timer(struct receiver *r, struct session *s)
     sooner(&deadline, s->write_until_ms);
     sooner(&deadline, s->linger_until_ms);
     sooner(&deadline, s->wait_until_ms);
-    if (session_goes_on(s) && !s->queued) sooner(&deadline, s->server.deadline_ms); /* one that is queued is about to get another */
+    if (session_goes_on(s) && !s->queued)
+        sooner(&deadline, s->server.deadline_ms); /* one that is queued is about to get another */
     /* Deadlines mostly move away: the node stays where it is, comes too early, and is put in again then. */
     if (deadline == UINT64_MAX || (s->timer.place != 0 && s->timer.key <= deadline)) return;
     enum err e = heap_put(&r->timers, &s->timer, deadline);
@@ -143,7 +145,8 @@ void session_shut(struct receiver *r, struct session *s)
 void session_listen(struct receiver *r, struct session *s)
 {
     if (s->receiving) return;
-    if (ring_receive(r->ring, s->fd, (struct ring_token){TOKEN_RECEIVE, s->generation, s->index}) == ERR_NONE) s->receiving = true;
+    if (ring_receive(r->ring, s->fd, (struct ring_token){TOKEN_RECEIVE, s->generation, s->index}) == ERR_NONE)
+        s->receiving = true;
     else session_shut(r, s);
 }
 

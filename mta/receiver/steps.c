@@ -1,8 +1,9 @@
 /*
  * steps - one client's input through the machine, and its replies out. smtp_server_step() is called here and nowhere else.
  *
- * An event only notes what happened and queues its session; the turn steps all that are queued, so that everything a session has to say in one turn
- * leaves in one send. A receive is under way only while the machine wants input: a client that must wait is not read, and TCP tells it so.
+ * An event only notes what happened and queues its session; the turn steps all that are queued, so that everything a
+ * session has to say in one turn leaves in one send. A receive is under way only while the machine wants input: a
+ * client that must wait is not read, and TCP tells it so.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -11,8 +12,9 @@
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
 
-/* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and is listened to for a moment: closing
- * a socket with unread input makes the kernel take back what the client has not read yet. */
+/* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and
+ * is listened to for a moment: closing a socket with unread input makes the kernel take back what the client has not
+ * read yet. */
 static void last_said(struct receiver *r, struct session *s)
 {
     if (s->server.last_verb == SMTP_VERB_QUIT) {
@@ -40,14 +42,16 @@ static void finish(struct receiver *r, struct session *s)
 /* content_fault - say in the log why the machine has thrown content away: it cannot say so itself. */
 static void content_fault(const struct receiver *r, struct session *s)
 {
+    static const struct smtp_policy_answer faults[] = {
+        [SMTP_BODY_BARE_NEWLINE] = {550, {5, 6, 0}, BYTES_INIT("Error: bare <CR> or <LF> received")},
+        [SMTP_BODY_LINE_TOO_LONG] = {554, {5, 6, 0}, BYTES_INIT("Error: line too long")},
+        [SMTP_BODY_TOO_BIG] = {552, {5, 3, 4}, BYTES_INIT("Error: message size exceeds the limit")},
+    };
+    static const struct smtp_policy_answer loop = {554, {5, 4, 6}, BYTES_INIT("Error: too many hops")};
     if (s->content.count == 0 && !s->file) return;
     uint8_t fault = s->by_bdat ? s->server.chunk.fault : s->server.body.fault;
-    struct smtp_policy_answer a = {0};
-    if (fault == SMTP_BODY_BARE_NEWLINE) a = (struct smtp_policy_answer){550, {5, 6, 0}, BYTES("Error: bare <CR> or <LF> received")};
-    else if (fault == SMTP_BODY_LINE_TOO_LONG) a = (struct smtp_policy_answer){554, {5, 6, 0}, BYTES("Error: line too long")};
-    else if (fault == SMTP_BODY_TOO_BIG) a = (struct smtp_policy_answer){552, {5, 3, 4}, BYTES("Error: message size exceeds the limit")};
-    else if (s->server.header.received_count > r->config->limits.hops) a = (struct smtp_policy_answer){554, {5, 4, 6}, BYTES("Error: too many hops")};
-    if (a.code != 0) line_reject(s, "END-OF-MESSAGE", &a, (struct bytes){0});
+    if (fault != SMTP_BODY_OK && fault < sizeof faults / sizeof *faults) line_reject(s, "END-OF-MESSAGE", &faults[fault], (struct bytes){0});
+    else if (s->server.header.received_count > r->config->limits.hops) line_reject(s, "END-OF-MESSAGE", &loop, (struct bytes){0});
 }
 
 static void answer(struct receiver *r, struct session *s, enum smtp_server_need need)

@@ -1,5 +1,6 @@
 /*
- * writer - see writer.h. A job that fails leaves its reason in the file's record; the session answers 4yz, and the manager removes the file.
+ * writer - see writer.h. A job that fails leaves its reason in the file's record; the session answers 4yz, and the
+ * manager removes the file.
  */
 #include "mta/receiver/writer.h"
 
@@ -41,7 +42,8 @@ static enum err write_chunks(const struct pool *pool, const struct body_file *f)
     while (chunk != POOL_NONE) {
         int count = 0;
         while (chunk != POOL_NONE && count < PIECES_MAX) {
-            if (pool->chunks[chunk].used > 0) pieces[count++] = (struct iovec){pool_memory(pool, chunk), pool->chunks[chunk].used};
+            if (pool->chunks[chunk].used > 0)
+                pieces[count++] = (struct iovec){pool_memory(pool, chunk), pool->chunks[chunk].used};
             chunk = pool->chunks[chunk].next;
         }
         enum err e = write_pieces(f->fd, pieces, count);
@@ -96,7 +98,9 @@ enum err writer_init(struct writer *w, const struct pool *pool)
     w->todo_end = &w->todo;
     w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->event_fd < 0) return err_from_errno(errno);
-    if (pthread_mutex_init(&w->lock, NULL) != 0 || pthread_cond_init(&w->work, NULL) != 0 || pthread_cond_init(&w->started, NULL) != 0) return ERR_NO_MEMORY;
+    if (pthread_mutex_init(&w->lock, NULL) != 0 || pthread_cond_init(&w->work, NULL) != 0 ||
+        pthread_cond_init(&w->started, NULL) != 0)
+        return ERR_NO_MEMORY;
     for (int i = 0; i < WRITER_THREADS; i++) {
         pthread_t thread;
         int refused = pthread_create(&thread, NULL, run, w);

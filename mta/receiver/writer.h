@@ -1,8 +1,9 @@
 /*
  * writer - large bodies on their way into files, without ever stopping the loop: a few threads write, sync and close.
  *
- * The manager made the file and handed over its descriptor. A session fills chunks; full ones are given to the writer as a job, one at a time for a
- * file, and come back when they are written. The threads touch the job, its chunks and its descriptor, and nothing else of this process.
+ * The manager made the file and handed over its descriptor. A session fills chunks; full ones are given to the writer
+ * as a job, one at a time for a file, and come back when they are written. The threads touch the job, its chunks and
+ * its descriptor, and nothing else of this process.
  */
 #ifndef MTA_RECEIVER_WRITER_H
 #define MTA_RECEIVER_WRITER_H
@@ -50,14 +51,16 @@ struct writer {
 /* writer_init - start the threads; before lock-down, since they could not be made later. */
 must_use enum err writer_init(struct writer *w, const struct pool *pool);
 
-/* writer_file_take - a file record in state ASKED, or NULL. writer_file_give - back; its descriptor is closed and it is not busy. */
+/* writer_file_take - a file record in state ASKED, or NULL. writer_file_give - back; its descriptor is closed and it
+ * is not busy. */
 struct body_file *writer_file_take(struct writer *w);
 void writer_file_give(struct body_file *f);
 
 /* writer_submit - give chunks (perhaps none) to the threads; the chain becomes empty. sync and shut: what to do behind them. */
 void writer_submit(struct writer *w, struct body_file *f, struct chain *chunks, bool sync, bool shut);
 
-/* writer_collect - files whose job is done, as a list by `next`; call when event_fd is readable. busy is false again, f->chunks are the caller's. */
+/* writer_collect - files whose job is done, as a list by `next`; call when event_fd is readable. busy is false again,
+ * f->chunks are the caller's. */
 struct body_file *writer_collect(struct writer *w);
 
 #endif
