@@ -164,9 +164,7 @@ static void put_header(struct buf *out, const struct smtp_dsn *d)
     buf_put(out, kinds[d->kind].subject);
     put_date_field(out, BYTES("\r\nDate: "), d->now_wall_s);
     BUF_LIT(out, "Message-ID: <");
-    put_plain(out, d, d->original_id, HOST_NAME_BYTES_MAX);
-    buf_put_c(out, '.');
-    buf_put_hex(out, d->boundary_seed, 16);
+    put_plain(out, d, d->own_id, HOST_NAME_BYTES_MAX);
     buf_put_c(out, '@');
     put_host(out, d, d->reporting_mta);
     BUF_LIT(out, ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"

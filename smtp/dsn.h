@@ -20,7 +20,7 @@ struct smtp_dsn {
     struct bytes envid;         /* xtext as given, or empty */
     struct bytes to;            /* the original sender: the DSN's recipient */
     struct bytes original_id;   /* the original message's queue id, as text */
-    struct bytes message_id;    /* of the DSN, with angle brackets */
+    struct bytes own_id;        /* the notification's own queue id, as text: makes its Message-ID */
     int64_t arrival_wall_s;     /* of the original */
     int64_t now_wall_s;
     int64_t retry_until_wall_s; /* for DELAYED; 0 = leave out */

@@ -67,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     d.envid = take_text(&c);
     d.to = take_text(&c);
     d.original_id = take_text(&c);
+    d.own_id = take_text(&c);
     struct smtp_dsn_rcpt first = take_rcpt(&c), second = take_rcpt(&c);
 
     smtp_dsn_begin(&out, &d);

@@ -15,7 +15,7 @@ static struct smtp_dsn failed_report(void)
 {
     return (struct smtp_dsn){
         .kind = SMTP_DSN_FAILED, .reporting_mta = BYTES("mx.example"), .envid = BYTES("QQ+2B1"), .to = BYTES("sender@client.example"),
-        .original_id = BYTES("0123456789ABCDEF"), .arrival_wall_s = 1795378830, .now_wall_s = 1795378890, .boundary_seed = 0xfeedface12345678,
+        .original_id = BYTES("0123456789ABCDEF"), .own_id = BYTES("FEDCBA9876543210"), .arrival_wall_s = 1795378830, .now_wall_s = 1795378890, .boundary_seed = 0xfeedface12345678,
     };
 }
 
@@ -60,7 +60,7 @@ static void test_dsn_failed_is_written_as_planned(void **state)
         "To: <sender@client.example>\r\n"
         "Subject: Undelivered mail returned to sender\r\n"
         "Date: Sun, 22 Nov 2026 20:21:30 +0000\r\n"
-        "Message-ID: <0123456789ABCDEF.feedface12345678@mx.example>\r\n"
+        "Message-ID: <FEDCBA9876543210@mx.example>\r\n"
         "Auto-Submitted: auto-replied\r\n"
         "MIME-Version: 1.0\r\n"
         "Content-Type: multipart/report; report-type=delivery-status;\r\n"
@@ -160,6 +160,7 @@ static void test_dsn_hostile_words_add_no_line(void **state)
     d.to = BYTES("a\r\nBcc: b\"@c");
     d.envid = BYTES("x+0D+0ATo:y");
     d.original_id = BYTES("1\r\nFrom: z");
+    d.own_id = BYTES("1>\r\nFrom: z");
     r.address = BYTES("\"\r\n--bulkhead-feedface12345678--\"@b");
     r.orcpt = BYTES("rfc822;a+0D+0AStatus:+202.0.0");
     r.remote_mta = BYTES("mx\r\nAction: delivered\r\n");

@@ -160,13 +160,16 @@ bool bounce_build(struct manager *m, const struct bounce_of *b, struct record_me
     uint8_t id_text[MESSAGE_ID_TEXT_BYTES];
     struct buf id_out = BUF_OVER(id_text);
     message_id_print(&id_out, b->id);
+    uint8_t own_text[MESSAGE_ID_TEXT_BYTES];
+    struct buf own_out = BUF_OVER(own_text);
+    message_id_print(&own_out, id);
     struct smtp_dsn d = {
         .kind = worst(b),
         .reporting_mta = config_bytes(m->config, m->config->hostname),
         .envid = b->original->envid,
         .to = to,
         .original_id = buf_bytes(&id_out),
-        .message_id = message_id_of(m, id, message_id, sizeof message_id),
+        .own_id = buf_bytes(&own_out),
         .arrival_wall_s = b->original->arrival_wall_us / 1000000,
         .now_wall_s = now_us / 1000000,
         .retry_until_wall_s = b->original->expire_wall_s,
@@ -191,7 +194,7 @@ bool bounce_build(struct manager *m, const struct bounce_of *b, struct record_me
         .arrival_wall_us = now_us,
         .flags = MAIL_LOCAL | MAIL_BOUNCE | (ascii ? 0u : (uint32_t)MAIL_BODY_8BIT) | (d.utf8 ? (uint32_t)(MAIL_NEEDS_SMTPUTF8 | MAIL_SMTPUTF8) : 0u),
         .client_name = BYTES("localhost"),
-        .message_id = d.message_id,
+        .message_id = message_id_of(m, id, message_id, sizeof message_id),
         .rcpt_count = 1,
         .rcpts = buf_bytes(&list),
         .body_kind = BODY_INLINE,
