@@ -51,6 +51,25 @@ void request_logged(const struct client *k, uint8_t status)
     log_end();
 }
 
+/* finish_status - the object that status_begin() left open, when the manager said nothing of its own. */
+static void finish_status(struct client *k)
+{
+    if (k->ask.verb != ADMIN_STATUS || k->rows_written) return;
+    json_close(&k->out, '}');
+    buf_put_c(&k->out, '\n');
+    k->rows_written = true;
+}
+
+/* end_without_manager - the status has its answer even then: that all is not well. */
+static void end_without_manager(struct control *c, struct client *k, struct bytes text)
+{
+    uint8_t status = k->ask.verb == ADMIN_STATUS ? ADMIN_NEGATIVE : ADMIN_UNREACHABLE;
+    k->request = 0;
+    finish_status(k);
+    request_logged(k, status);
+    client_end(c, k, status, text);
+}
+
 /* ask - the manager, for the slice that begins behind k->ask.cursor. */
 static void ask(struct control *c, struct client *k)
 {
@@ -61,8 +80,7 @@ static void ask(struct control *c, struct client *k)
     k->until_ms = UINT64_MAX;
     k->state = CLIENT_ASKED;
     if (manager && ipc_send_admin(manager, &k->ask, -1) == ERR_NONE) return;
-    k->request = 0;
-    client_end(c, k, ADMIN_UNREACHABLE, BYTES("the manager is not running; it is being started again"));
+    end_without_manager(c, k, BYTES("the manager is not running; it is being started again"));
 }
 
 void request_begin(struct control *c, struct client *k)
@@ -86,15 +104,6 @@ void request_begin(struct control *c, struct client *k)
 }
 
 void request_next(struct control *c, struct client *k) { ask(c, k); }
-
-/* finish_status - the object that status_begin() left open, when the manager said nothing of its own. */
-static void finish_status(struct client *k)
-{
-    if (k->ask.verb != ADMIN_STATUS || k->rows_written) return;
-    json_close(&k->out, '}');
-    buf_put_c(&k->out, '\n');
-    k->rows_written = true;
-}
 
 static void finish(struct control *c, struct client *k, const struct ipc_admin_end *m)
 {
@@ -161,9 +170,6 @@ void requests_manager_gone(struct control *c)
     for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *k = &c->clients[i];
         if (k->state != CLIENT_ASKED) continue;
-        k->request = 0;
-        finish_status(k);
-        request_logged(k, ADMIN_UNREACHABLE);
-        client_end(c, k, ADMIN_UNREACHABLE, BYTES("the manager ended while it was answering; it is being started again"));
+        end_without_manager(c, k, BYTES("the manager ended while it was answering; it is being started again"));
     }
 }

@@ -63,14 +63,14 @@ static void put_role(struct buf *out, const struct ipc_role_state *r)
     json_close(out, '}');
 }
 
-/* common_layers - those that every process has; the restricted ring counts where there is a ring at all. */
+/* common_layers - those that every process but the master has, which makes the others; the restricted ring counts where there is a ring at all. */
 static uint32_t common_layers(const struct control *c)
 {
     uint32_t all = UINT32_MAX;
     bool any = false, any_ring = false;
     for (uint32_t i = 0; i < ROLE_PLACES_MAX; i++) {
         const struct ipc_role_state *r = &c->roles[i];
-        if (!is_known(r) || r->state != ROLE_RUNNING) continue;
+        if (!is_known(r) || r->role == ROLE_MASTER || r->state != ROLE_RUNNING) continue;
         any = true;
         any_ring |= r->engine == RING_URING;
         all &= r->engine == RING_URING ? r->layers : r->layers | (uint32_t)LAYER_RING;

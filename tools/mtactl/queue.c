@@ -47,16 +47,18 @@ static void print_rcpts(struct bytes row, void (*print)(struct bytes row, struct
 }
 
 /* mailq: Postfix's layout for long ids, for eyes and scripts that know it. */
+enum { MAILQ_ADDRESS_COLUMN = 48 };
+
 static void print_mailq_rcpt(struct bytes row, struct bytes rcpt, bool first)
 {
     (void)row;
     (void)first;
     if (member_text(rcpt, "delay_reason").len) {
-        fputs("                    (", stdout);
+        fputs("    (", stdout);
         show_member(rcpt, "delay_reason", 0);
         puts(")");
     }
-    printf("%-49s", "");
+    printf("%*s", MAILQ_ADDRESS_COLUMN, "");
     show_member(rcpt, "address", 0);
     putchar('\n');
 }
@@ -70,7 +72,7 @@ static void print_mailq(struct bytes row)
     char mark = bytes_equal(name, BYTES("active")) ? '*' : bytes_equal(name, BYTES("hold")) ? '!' : ' ';
     if (localtime_r(&t, &tm)) (void)strftime(when, sizeof when, "%a %b %e %H:%M:%S", &tm);
     show_member(row, "queue_id", 0);
-    printf("%c%9" PRId64 " %-19s  ", mark, member_number(row, "message_size"), when);
+    printf("%c %8" PRId64 " %19s  ", mark, member_number(row, "message_size"), when);
     show_text(member_text(row, "sender").len ? member_text(row, "sender") : BYTES("MAILER-DAEMON"), 0);
     putchar('\n');
     print_rcpts(row, print_mailq_rcpt);
@@ -113,7 +115,7 @@ static void on_row(void *context, struct bytes row)
     if (l->c->json) printf("%.*s\n", (int)row.len, (const char *)row.ptr);
     else if (l->c->format == FORMAT_POSTFIX_JSON) print_postfix(row);
     else if (l->c->format == FORMAT_MAILQ) {
-        if (!l->rows) puts("-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------");
+        if (!l->rows) puts("----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------");
         print_mailq(row);
     } else {
         if (!l->rows) puts("ID                AGE    SIZE  FROM                        TO                          TRIES NEXT   REASON");
