@@ -119,7 +119,8 @@ bool queue_job_take(struct queue *q, uint64_t destination, uint32_t rcpts_max, s
 /*
  * queue_body - ask for prefix and body. At once (true) when they are cached; else event QUEUE_BODY_READY or QUEUE_BODY_FAILED with the cookie.
  * queue_content_head - the same for prefix and at most the first max_bytes of the body, never a descriptor (for bounces).
- * For messages with recipients in hand (job or notice) only. The prefix comes with the body, since it is not kept in memory while mail waits:
+ * queue_body is for messages with recipients in hand (job or notice) only, queue_content_head for any.
+ * The prefix comes with the body, since it is not kept in memory while mail waits:
  * the prefix field of a job's message may be empty.
  * BODY_FAILED: ERR_CORRUPT or ERR_NOT_FOUND will not mend itself (the manager holds the message); others are worth another try.
  */
