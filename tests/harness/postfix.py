@@ -201,9 +201,9 @@ def source(target, count, sessions=10, size=4096, recipients=1, sender="source@f
 class SmtpSink:
     """smtp-sink with options of its own; `dump` keeps each message in a file."""
 
-    def __init__(self, world, listen="127.0.0.2:25", options=(), backlog=256, dump=False):
+    def __init__(self, world, listen="127.0.0.2:25", options=(), backlog=256, dump=False, folder=None):
         self.output = world.folder / f"smtp-sink.{listen}"
-        self.folder = world.folder / f"smtp-sink-mail.{listen}"
+        self.folder = world.folder / (folder or f"smtp-sink-mail.{listen}")
         if dump:
             self.folder.mkdir()
             os.chown(self.folder, OWN_UID, OWN_UID)
