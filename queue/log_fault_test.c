@@ -46,6 +46,7 @@ static struct {
     int error;
     uint32_t percent;         /* or so many of a hundred, at random */
 } fault;
+static bool no_space_for_files;   /* a file can be made, but not filled */
 static struct op ops[OPS_MAX];
 static uint32_t op_count;
 static bool recording;
@@ -128,6 +129,10 @@ ssize_t pwrite(int fd, const void *from, size_t n, off_t offset)
         return -1;
     }
     if (failing) n = n / 2 + 1;
+    if (no_space_for_files && n == SMALL_SEGMENT) {
+        errno = ENOSPC;
+        return -1;
+    }
     ssize_t wrote = syscall(SYS_pwrite64, fd, from, n, offset);
     if (wrote > 0 && fd < FDS_MAX && file_of_fd[fd] > 0) note(OP_WRITE, (uint32_t)file_of_fd[fd] - 1, (uint64_t)offset, from, (size_t)wrote);
     return wrote;
@@ -407,6 +412,46 @@ static void test_log_sync_failed_tells_void_groups_and_goes_on_in_another_segmen
     end_run(&r);
 }
 
+static void test_log_no_space_at_start_goes_on_behind_the_end_of_the_last_segment(void **state)
+{
+    (void)state;
+    static struct run r;
+    struct qlog *log;
+    struct qlog_place place;
+    uint64_t group;
+    begin_run(&r);
+    arm(CALL_OPEN, 0, 0, EIO, 0);
+    assert_int_equal(open_run(&r, &log), ERR_NONE);
+    work(&r, log, 4);
+    qlog_close(log);
+    disarm();
+    /* Whatever spare there is goes; then nothing can be written to new files. */
+    int folder = openat(r.folder, "log", O_RDONLY | O_DIRECTORY);
+    for (uint32_t n = 2; n < 9; n++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%04u.seg", n);
+        unlinkat(folder, name, 0);
+    }
+    close(folder);
+    for (uint32_t start = 0; start < 2; start++) {
+        no_space_for_files = true;
+        assert_int_equal(open_run(&r, &log), ERR_NONE);
+        assert_true(r.recovery.no_space);
+        assert_kept(&r, UINT32_MAX);
+        assert_int_equal(r.seen.count, 4 + start);
+        assert_int_equal(testing_append(log, RECORD_OUTCOME, 100 + start, 100, true, &place, &group), ERR_NONE);
+        assert_true(testing_sync(log, group).synced_group >= group);
+        if (start == 1) assert_int_equal(testing_append(log, RECORD_ACCEPT, 200, 40000, true, &place, &group), ERR_NO_SPACE);
+        qlog_close(log);
+        no_space_for_files = false;
+    }
+    assert_int_equal(open_run(&r, &log), ERR_NONE);
+    assert_kept(&r, UINT32_MAX);
+    assert_int_equal(r.seen.count, 6);
+    qlog_close(log);
+    end_run(&r);
+}
+
 /* ---- power cuts ---- */
 
 static void start_recording(void)
@@ -550,6 +595,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_log_sync_failed_tells_void_groups_and_goes_on_in_another_segment),
+        cmocka_unit_test(test_log_no_space_at_start_goes_on_behind_the_end_of_the_last_segment),
         cmocka_unit_test(test_log_syncs_failing_in_a_row_void_all_since_the_last_good_one),
         cmocka_unit_test(test_log_power_cut_anywhere_keeps_what_was_acknowledged),
         cmocka_unit_test(test_log_each_call_failing_once_loses_nothing_acknowledged),

@@ -146,8 +146,8 @@ must_use enum err qlog_write_batch(struct qlog *log, const struct batch *b);
 /* ---- log_recover.c: finding segments; log_replay.c: their records ---- */
 must_use enum err qlog_recover_segments(struct qlog *log, struct qlog_recovery *recovery);
 must_use enum err qlog_replay(struct qlog *log, struct qlog_position from, qlog_apply_fn *apply, void *context, struct qlog_recovery *recovery);
-/* qlog_segment_load - octets [from, its end) of a segment; a block that cannot be read is zero, *unreadable counts them. */
-must_use enum err qlog_segment_load(const struct segment *s, uint32_t from, uint8_t *memory, uint32_t *unreadable);
+/* qlog_segment_load - n octets of a segment from `from` on; a block that cannot be read is zero, *unreadable counts them. */
+must_use enum err qlog_segment_load(const struct segment *s, uint64_t from, uint64_t n, uint8_t *memory, uint32_t *unreadable);
 /* qlog_damage_keep - a copy of octets that could not be used. As well as it goes: a failure is no error. */
 void qlog_damage_keep(const struct qlog *log, uint64_t generation, uint32_t offset, struct bytes octets);
 

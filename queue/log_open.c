@@ -12,6 +12,8 @@
 
 /* The threads call a few functions with small frames. */
 enum { STACK_BYTES = 256 * 1024 };
+/* With less than this left there is no use in going on in a segment: marks of start and end need a block each. */
+enum { GO_ON_BYTES_MIN = 4 * QLOG_BLOCK_BYTES };
 
 static enum err check_options(const struct qlog_options *o)
 {
@@ -122,7 +124,7 @@ static bool go_on(struct qlog *log)
     if (log->live_count == 0) return false;
     struct segment *s = log->live[log->live_count - 1];
     uint32_t at = block_up(s->known_end > QLOG_BLOCK_BYTES ? s->known_end : QLOG_BLOCK_BYTES);
-    if (at >= s->bytes || s->bytes - at < QLOG_SEGMENT_BYTES_MIN / 2) return false;
+    if (at >= s->bytes || s->bytes - at < GO_ON_BYTES_MIN) return false;
     log->current = s;
     log->at = at;
     return true;

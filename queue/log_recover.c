@@ -76,12 +76,13 @@ static enum err load_blocks(const struct segment *s, uint64_t from, uint8_t *mem
     return ERR_NONE;
 }
 
-enum err qlog_segment_load(const struct segment *s, uint32_t from, uint8_t *memory, uint32_t *unreadable)
+enum err qlog_segment_load(const struct segment *s, uint64_t from, uint64_t n, uint8_t *memory, uint32_t *unreadable)
 {
-    for (uint64_t at = from; at < s->bytes;) {
-        uint64_t got, want = s->bytes - at < LOAD_STEP_BYTES ? s->bytes - at : LOAD_STEP_BYTES;
-        enum err e = qfile_read(s->fd, at, memory + (at - from), want, &got);
-        if (e != ERR_NONE || got < want) e = load_blocks(s, at, memory + (at - from), want, unreadable);
+    must(from <= s->bytes && n <= s->bytes - from);
+    for (uint64_t at = 0; at < n;) {
+        uint64_t got, want = n - at < LOAD_STEP_BYTES ? n - at : LOAD_STEP_BYTES;
+        enum err e = qfile_read(s->fd, from + at, memory + at, want, &got);
+        if (e != ERR_NONE || got < want) e = load_blocks(s, from + at, memory + at, want, unreadable);
         if (e != ERR_NONE) return e;
         at += want;
     }
@@ -258,7 +259,7 @@ static enum err newest_within(struct qlog *log, const struct segment *s, uint64_
     if (s->bytes == 0) return ERR_NONE;
     uint8_t *memory = malloc(s->bytes);
     if (!memory) return ERR_NO_MEMORY;
-    enum err e = qlog_segment_load(s, 0, memory, &unreadable);
+    enum err e = qlog_segment_load(s, 0, s->bytes, memory, &unreadable);
     struct record_scan scan = {.in = bytes_of(memory, (uint32_t)s->bytes), .log_id = log->uuid[0]};
     while (e == ERR_NONE && record_scan_next(&scan, &h, &body, &whole)) {
         if (log->uuid[0] == 0) log->uuid[0] = scan.log_id = h.log_id;

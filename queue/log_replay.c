@@ -13,6 +13,9 @@
 #include "queue/log_file.h"
 #include "queue/log_internal.h"
 
+/* A segment is looked at through a window that stays in the processor's cache, unless a record is larger. */
+enum { WINDOW_BYTES = 1024 * 1024, WINDOW_MEMORY_BYTES = WINDOW_BYTES + QLOG_HEADER_BYTES + QLOG_RECORD_BYTES_MAX };
+
 struct span {                 /* octets of the last group in one segment */
     struct segment *segment;
     uint32_t start, end;
@@ -24,8 +27,7 @@ struct replay {
     qlog_apply_fn *apply;
     void *context;
     struct qlog_recovery *recovery;
-    uint8_t *memory;          /* one segment from `base` on; owned */
-    uint32_t base;
+    uint8_t *memory;          /* WINDOW_MEMORY_BYTES of a segment; owned */
     struct numbers torn;      /* groups whose sync is not known to have happened */
     uint64_t group_max, closed_group;
     uint64_t expected;        /* next sequence; 0 = unknown */
@@ -42,25 +44,42 @@ static uint32_t scan_start(const struct replay *r, const struct segment *s)
 {
     if (s->generation != r->from.generation || r->recovery->position_missing) return QLOG_BLOCK_BYTES;
     if (r->from.offset < QLOG_BLOCK_BYTES || r->from.offset > s->bytes) return QLOG_BLOCK_BYTES;
-    return block_up(r->from.offset);
+    /* The index may stand in the middle of a group: the next record need not begin a block. */
+    return (r->from.offset + RECORD_ALIGN_BYTES - 1) & ~(uint32_t)(RECORD_ALIGN_BYTES - 1);
+}
+
+/* walk_window - the records that are whole in [from, from + n); *next is where the window after this begins, *wanted how much it must show at least. */
+static enum err walk_window(struct replay *r, struct segment *s, uint32_t from, uint32_t n, record_fn *each, uint32_t *next, uint32_t *wanted)
+{
+    struct record_scan scan = {.in = bytes_of(r->memory, n), .base = from, .log_id = r->log->uuid[0], .generation = s->generation};
+    struct record_head h;
+    struct bytes body;
+    bool whole;
+    enum err e = ERR_NONE;
+    *wanted = 0;
+    while (e == ERR_NONE && record_scan_next(&scan, &h, &body, &whole)) {
+        if (body.len < h.body_bytes && from + n < s->bytes) {
+            *next = h.offset;
+            *wanted = record_span(h.body_bytes);
+            return ERR_NONE;
+        }
+        e = each(r, s, &h, body, whole);
+    }
+    *next = from + scan.at;
+    return e;
 }
 
 static enum err walk_segment(struct replay *r, struct segment *s, record_fn *each)
 {
-    uint32_t unreadable = 0;
-    struct record_head h;
-    struct bytes body;
-    bool whole;
-    r->base = scan_start(r, s);
-    if (s->known_end < r->base) s->known_end = r->base;
-    enum err e = qlog_segment_load(s, r->base, r->memory, &unreadable);
-    struct record_scan scan = {
-        .in = bytes_of(r->memory, (uint32_t)s->bytes - r->base),
-        .base = r->base,
-        .log_id = r->log->uuid[0],
-        .generation = s->generation,
-    };
-    while (e == ERR_NONE && record_scan_next(&scan, &h, &body, &whole)) e = each(r, s, &h, body, whole);
+    uint32_t unreadable = 0, wanted = 0, at = scan_start(r, s);
+    enum err e = ERR_NONE;
+    if (s->known_end < at) s->known_end = at;
+    while (e == ERR_NONE && s->bytes - at >= QLOG_HEADER_BYTES) {
+        uint32_t n = wanted > WINDOW_BYTES ? wanted : WINDOW_BYTES;
+        if (n > s->bytes - at) n = (uint32_t)s->bytes - at;
+        e = qlog_segment_load(s, at, n, r->memory, &unreadable);
+        if (e == ERR_NONE) e = walk_window(r, s, at, n, each, &at, &wanted);
+    }
     return e;
 }
 
@@ -103,28 +122,18 @@ static void report(struct replay *r, const struct segment *s, const struct recor
     r->apply(r->context, &found);
 }
 
-static struct bytes trim_zeroes(struct bytes octets)
+/* report_between - damage between two offsets of a segment; false when there is nothing but zeroes. */
+static bool report_between(struct replay *r, const struct segment *s, const struct record_head *h, uint32_t from, uint64_t to, uint64_t missing)
 {
-    while (octets.len > 0 && octets.ptr[octets.len - 1] == 0) octets.len--;
-    return octets;
-}
-
-/* report_tail - damage between the last head of an earlier segment and the first one of this; `here` is this one's part. */
-static void report_tail(struct replay *r, const struct segment *s, const struct record_head *h, uint32_t offset, struct bytes here, uint64_t missing)
-{
-    const struct segment *t = r->tail;
-    uint64_t got = 0, n = t && t->bytes > r->tail_end ? t->bytes - r->tail_end : 0;
+    uint64_t got = 0, n = to > from ? to - from : 0;
     if (n > QLOG_RECORD_BYTES_MAX) n = QLOG_RECORD_BYTES_MAX;
     uint8_t *memory = n > 0 ? malloc(n) : NULL;
-    if (memory && qfile_read(t->fd, r->tail_end, memory, n, &got) != ERR_NONE) got = 0;
-    struct bytes there = trim_zeroes(bytes_of(memory, (uint32_t)got));
-    if (there.len > 0) {
-        qlog_damage_keep(r->log, s->generation, offset, here);
-        report(r, t, h, RECORD_NONE, r->tail_end, there, missing);
-    } else {
-        report(r, s, h, RECORD_NONE, offset, here, missing);
-    }
+    if (memory && qfile_read(s->fd, from, memory, n, &got) != ERR_NONE) got = 0;
+    struct bytes octets = bytes_of(memory, (uint32_t)got);
+    while (octets.len > 0 && octets.ptr[octets.len - 1] == 0) octets.len--;
+    if (octets.len > 0) report(r, s, h, RECORD_NONE, from, octets, missing);
     free(memory);
+    return octets.len > 0;
 }
 
 /* mind_gap - records missing before this one: damage, or the torn part of a group that was never promised. */
@@ -139,12 +148,12 @@ static void mind_gap(struct replay *r, const struct segment *s, const struct rec
     else damaged += in_group;
     if (damaged == 0) return;
 
-    bool same = r->tail == s;
-    uint32_t from = same ? r->tail_end : r->base;
-    struct bytes here = trim_zeroes(bytes_of(r->memory + (from - r->base), h->offset - from));
-    here = bytes_slice(here, 0, QLOG_RECORD_BYTES_MAX);
-    if (same) report(r, s, h, RECORD_NONE, from, here, damaged);
-    else report_tail(r, s, h, from, here, damaged);
+    /* The octets lie behind the last head before; when that was in another segment, in the rest of it or at the start of this. */
+    const struct segment *t = r->tail;
+    uint32_t start = t == s ? r->tail_end : scan_start(r, s);
+    if (t && t != s && report_between(r, t, h, r->tail_end, t->bytes, damaged)) damaged = 0;
+    if (report_between(r, s, h, start, h->offset, damaged) || damaged == 0) return;
+    report(r, s, h, RECORD_NONE, start, bytes_of(NULL, 0), damaged);
 }
 
 /* note_span - the last group's octets, to be made certain. */
@@ -200,16 +209,24 @@ static enum err judge(struct replay *r, struct segment *s, const struct record_h
     return ERR_NONE;
 }
 
+/* write_again - what lies there, as it was read. */
+static enum err write_again(struct replay *r, const struct span *x)
+{
+    uint32_t unreadable = 0;
+    enum err e = ERR_NONE;
+    for (uint32_t at = x->start; at < x->end && e == ERR_NONE;) {
+        uint32_t n = x->end - at < WINDOW_BYTES ? x->end - at : WINDOW_BYTES;
+        e = qlog_segment_load(x->segment, at, n, r->memory, &unreadable);
+        if (e == ERR_NONE) e = qfile_write(x->segment->fd, at, r->memory, n);
+        at += n;
+    }
+    return e == ERR_NONE ? qlog_segment_write_head(r->log, x->segment) : e;
+}
+
 static enum err make_certain(struct replay *r)
 {
     enum err e = ERR_NONE;
-    for (uint32_t i = 0; i < r->span_count && e == ERR_NONE; i++) {
-        const struct span *x = &r->spans[i];
-        uint32_t unreadable = 0;
-        e = qlog_segment_load(x->segment, x->start, r->memory, &unreadable);
-        if (e == ERR_NONE) e = qfile_write(x->segment->fd, x->start, r->memory, x->end - x->start);
-        if (e == ERR_NONE) e = qlog_segment_write_head(r->log, x->segment);
-    }
+    for (uint32_t i = 0; i < r->span_count && e == ERR_NONE; i++) e = write_again(r, &r->spans[i]);
     for (uint32_t i = 0; i < r->span_count && e == ERR_NONE; i++) e = qfile_sync(r->spans[i].segment->fd);
     return e;
 }
@@ -226,22 +243,13 @@ static uint32_t find_first(struct replay *r)
     return 0;
 }
 
-static uint64_t bytes_of_largest(const struct qlog *log)
-{
-    uint64_t most = QLOG_BLOCK_BYTES;
-    for (uint32_t i = 0; i < log->live_count; i++) {
-        if (log->live[i]->bytes > most) most = log->live[i]->bytes;
-    }
-    return most;
-}
-
 enum err qlog_replay(struct qlog *log, struct qlog_position from, qlog_apply_fn *apply, void *context, struct qlog_recovery *recovery)
 {
     struct replay r = {.log = log, .from = from, .apply = apply, .context = context, .recovery = recovery};
     uint32_t first = find_first(&r);
     bool whole_log = from.generation == 0 || recovery->position_missing;
     recovery->last = whole_log ? (struct qlog_position){0} : from;
-    r.memory = malloc(bytes_of_largest(log));
+    r.memory = malloc(WINDOW_MEMORY_BYTES);
     if (!r.memory) return ERR_NO_MEMORY;
 
     enum err e = walk(&r, first, learn);

@@ -214,6 +214,14 @@ static void test_log_largest_record_is_taken_and_more_is_refused(void **state)
     struct bytes parts[2] = {bytes_of(memory, QLOG_RECORD_BYTES_MAX), bytes_of(memory, 1)};
     assert_int_equal(qlog_append(log, RECORD_ACCEPT, parts, 2, true, &place, &group), ERR_TOO_LONG);
     free(memory);
+    commit(log, 2, 100);
+    commit(log, 3, 3 * 1024 * 1024);
+    commit(log, 4, 100);
+    qlog_close(log);
+    memset(&f->seen, 0, sizeof(f->seen));
+    assert_int_equal(qlog_open(&log, &options, (struct qlog_position){0}, testing_apply, &f->seen, &f->recovery), ERR_NONE);
+    assert_seen_in_order(&f->seen, 1, 4);
+    assert_int_equal(f->recovery.damaged_records, 0);
     qlog_close(log);
 }
 
