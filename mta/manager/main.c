@@ -17,13 +17,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "mta/manager/manager.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
 
-enum { MANAGER_TOKEN_QUEUE = PROCESS_TOKEN_ROLE_FIRST, MANAGER_TIDY_MS = 500, MANAGER_FEED_BATCH = 1024 };
+enum { MANAGER_TOKEN_QUEUE = PROCESS_TOKEN_ROLE_FIRST, MANAGER_TIDY_MS = 500, MANAGER_FEED_BATCH = 1024, MANAGER_LOCK_TRIES = 30, MANAGER_LOCK_PAUSE_MS = 100 };
 
 PROCESS_DISPATCH(manager)
 
@@ -90,7 +91,13 @@ static enum err setup(struct process *p)
     m->folder_fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct queue_options options = options_of(m);
     struct bytes path = folder_path(m->config, ROLE_MANAGER, 0);
-    enum err e = m->folder_fd < 0 ? err_from_errno(errno) : queue_open(&m->queue, &options, process_now_wall_us(p), process_now_ms(p));
+    enum err e = m->folder_fd < 0 ? err_from_errno(errno) : ERR_BUSY;
+    /* A manager that was killed a moment ago may still hold the lock. */
+    for (uint32_t n = 0; e == ERR_BUSY && n < MANAGER_LOCK_TRIES; n++) {
+        struct timespec moment = {.tv_nsec = n ? MANAGER_LOCK_PAUSE_MS * 1000000L : 0};
+        (void)nanosleep(&moment, NULL);
+        e = queue_open(&m->queue, &options, process_now_wall_us(p), process_now_ms(p));
+    }
     if (e != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, advice(e), path, e);
     struct ring_token token = {.kind = MANAGER_TOKEN_QUEUE};
     return ring_watch(process_ring(p), queue_event_fd(m->queue), token);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -17,7 +18,15 @@
 enum {
     BACKLOG = 4096,        /* connections that wait while the acceptor is replaced; cut by net.core.somaxconn */
     CONTROL_BACKLOG = 64,
+    PATIENCE_TRIES = 30,   /* after a kill the kernel takes a moment to end the children and their rings: a restart right behind it must not fail */
+    PATIENCE_MS = 100,
 };
+
+static void pause_a_moment(void)
+{
+    struct timespec moment = {.tv_nsec = PATIENCE_MS * 1000000L};
+    (void)nanosleep(&moment, NULL);
+}
 
 static const char *advice(int error_number)
 {
@@ -69,6 +78,10 @@ int listeners_open(struct master *m)
         for (uint32_t k = 0; addresses != NULL && k < blocks[i].addresses.count; k++) {
             if (m->listener_count == LISTENERS_MAX) return refuse(m, &blocks[i], &addresses[k], EMFILE);
             int fd = open_listener(&addresses[k]);
+            for (uint32_t n = 0; fd < 0 && errno == EADDRINUSE && n < PATIENCE_TRIES; n++) {
+                pause_a_moment();
+                fd = open_listener(&addresses[k]);
+            }
             if (fd < 0) return refuse(m, &blocks[i], &addresses[k], errno);
             m->listeners[m->listener_count++] = (struct listener){i, addresses[k], fd};
         }
@@ -109,8 +122,9 @@ static bool control_address(int folder, struct bytes name, struct sockaddr_un *o
 }
 
 /* clear_stale - what an mtad that was killed left behind goes; that of a living one does not. Returns why not, or NULL. */
-static const char *clear_stale(int folder, const struct sockaddr_un *where)
+static const char *clear_stale(int folder, const struct sockaddr_un *where, bool *still_there)
 {
+    *still_there = false;
     const char *name = strrchr(where->sun_path, '/') + 1;
     struct stat st;
     if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return errno == ENOENT ? NULL : strerror(errno);
@@ -119,6 +133,7 @@ static const char *clear_stale(int folder, const struct sockaddr_un *where)
     if (fd < 0) return strerror(errno);
     bool alive = connect(fd, (const struct sockaddr *)where, sizeof(*where)) == 0 || errno == EAGAIN;
     close(fd);
+    *still_there = alive;
     if (alive) return "another mtad is listening there; stop it, or give this one its own `run-dir` and queue";
     return unlinkat(folder, name, 0) == 0 ? NULL : strerror(errno);
 }
@@ -130,7 +145,12 @@ int control_open(struct master *m)
     m->control_fd = -1;
     int folder = control_place(m, &name);
     if (folder < 0) return refuse_control(m, strerror(errno));
-    const char *why = control_address(folder, name, &where) ? clear_stale(folder, &where) : "its name is too long";
+    bool still_there = false;
+    const char *why = control_address(folder, name, &where) ? clear_stale(folder, &where, &still_there) : "its name is too long";
+    for (uint32_t n = 0; still_there && n < PATIENCE_TRIES; n++) {
+        pause_a_moment();
+        why = clear_stale(folder, &where, &still_there);
+    }
     if (why == NULL) {
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         /* Anybody may connect: the control process judges who is there by the kernel's word, not by file modes. */
