@@ -161,8 +161,8 @@ static void on_queued(struct queue *q, struct load *t)
         end_scan(q, d, false, t->until_wall_s + 1);
         return;
     }
-    uint32_t ids = 0, used = 0;
-    for (; used < t->count && ids < LOAD_MAX; used++) {
+    uint32_t ids = 0, used = 0, most = destination_wants(d) < LOAD_MAX ? destination_wants(d) : LOAD_MAX;
+    for (; used < t->count && ids < most; used++) {
         struct message_id id = t->queued[used].id;
         if (ids > 0 && t->ids[ids - 1].v == id.v) continue;
         if (!message_table_find(&q->table, id)) t->ids[ids++] = id;

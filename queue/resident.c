@@ -230,13 +230,23 @@ static bool is_near(const struct queue *q, const struct message *m)
     return false;
 }
 
+/* is_needed - in line, and not far behind in it: evicted now, it would be loaded again at once. */
+static bool is_needed(const struct queue *q, const struct message *m)
+{
+    for (uint32_t i = 0; i < m->leg_count; i++) {
+        const struct destination *d = m->legs[i].destination;
+        if (m->legs[i].place == LEG_READY && !destination_blocked(&q->schedule, d) && d->ready_legs <= d->window_milli / 1000 + DESTINATION_LOAD_TO) return true;
+    }
+    return false;
+}
+
 void resident_evict_some(struct queue *q)
 {
     for (uint32_t i = 0; i < EVICT_A_TURN; i++) {
         struct link *l = link_first(&q->clean);
         if (!l || q->table.count <= (q->resident_max < RESIDENT_ALWAYS ? q->resident_max : RESIDENT_ALWAYS)) return;
         struct message *m = LINK_OF(l, struct message, queue);
-        bool evict = resident_is_idle(m) && (q->table.count > q->resident_max || !is_near(q, m));
+        bool evict = resident_is_idle(m) && (q->table.count > q->resident_max ? !is_needed(q, m) : !is_near(q, m));
         if (evict) {
             resident_evict(q, m);
         } else {

@@ -220,8 +220,13 @@ static bool is_runnable(const struct schedule *s, const struct destination *d)
 
 static bool is_low(const struct destination *d)
 {
-    uint32_t low = 2 * d->window_milli / WINDOW_UNIT;
-    return d->ready_legs < (low > DESTINATION_LOAD_AT_LEAST ? low : DESTINATION_LOAD_AT_LEAST);
+    return d->ready_legs < d->window_milli / WINDOW_UNIT / 2 + DESTINATION_LOAD_MORE;
+}
+
+uint32_t destination_wants(const struct destination *d)
+{
+    uint32_t most = d->window_milli / WINDOW_UNIT + DESTINATION_LOAD_TO;
+    return d->ready_legs < most ? most - d->ready_legs : 1;
 }
 
 static void put_in_list(struct link *list, struct link *l, bool in)

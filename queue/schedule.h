@@ -16,7 +16,8 @@ enum {
     DESTINATION_WINDOW_FIRST = 5,        /* jobs at once at the start, as everybody does */
     DESTINATION_LIMIT_DEFAULT = 20,
     DESTINATION_KEEP_MS = 30 * 1000,     /* an empty destination is remembered so long, for its concurrency and back-off */
-    DESTINATION_LOAD_AT_LEAST = 8,       /* fewer ready legs than this, or than twice the window: load more */
+    DESTINATION_LOAD_MORE = 2,           /* fewer ready legs than half the window and these: load */
+    DESTINATION_LOAD_TO = 4,             /* until there are as many as the window and these */
 };
 
 struct destination {
@@ -93,6 +94,8 @@ void destination_dirty(struct schedule *s, struct destination *d);
 void destination_count(struct schedule *s, struct destination *d, int64_t total, int64_t resident);
 /* destination_blocked - backing off or suspended. */
 bool destination_blocked(const struct schedule *s, const struct destination *d);
+/* destination_wants - how many messages of the index would be welcome in memory. */
+uint32_t destination_wants(const struct destination *d);
 void destination_free(struct schedule *s, struct destination *d);
 
 void destination_ok(struct schedule *s, struct destination *d);
