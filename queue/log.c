@@ -70,7 +70,8 @@ static struct extent *extend(struct qlog *log)
 }
 
 /* put_record - the record into the batch; there is room in both batch and segment. */
-static void put_record(struct qlog *log, enum record_type type, const struct bytes *parts, uint32_t part_count, uint32_t body_bytes, struct qlog_place *place)
+static void put_record(struct qlog *log, enum record_type type, const struct bytes *parts, uint32_t part_count, uint32_t body_bytes,
+                       struct qlog_place *place)
 {
     struct batch *b = log->filling;
     struct extent *x = extend(log);

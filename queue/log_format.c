@@ -88,7 +88,8 @@ static uint64_t load_le(const uint8_t *ptr, uint32_t n)
 /* starts_with_magic - the quick look that turns almost everything away. */
 static inline bool starts_with_magic(const uint8_t *ptr)
 {
-    return ptr[0] == (RECORD_MAGIC & 0xFF) && ptr[1] == (RECORD_MAGIC >> 8 & 0xFF) && ptr[2] == (RECORD_MAGIC >> 16 & 0xFF) && ptr[3] == RECORD_MAGIC >> 24;
+    return ptr[0] == (RECORD_MAGIC & 0xFF) && ptr[1] == (RECORD_MAGIC >> 8 & 0xFF) && ptr[2] == (RECORD_MAGIC >> 16 & 0xFF) &&
+           ptr[3] == RECORD_MAGIC >> 24;
 }
 
 bool record_head_get(const uint8_t in[QLOG_HEADER_BYTES], struct record_head *h)

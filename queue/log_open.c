@@ -17,7 +17,8 @@ enum { GO_ON_BYTES_MIN = 4 * QLOG_BLOCK_BYTES };
 
 static enum err check_options(const struct qlog_options *o)
 {
-    bool fits = o->segment_bytes >= QLOG_SEGMENT_BYTES_MIN && o->segment_bytes <= QLOG_SEGMENT_BYTES_MAX && o->segment_bytes % QLOG_BLOCK_BYTES == 0;
+    bool fits = o->segment_bytes >= QLOG_SEGMENT_BYTES_MIN && o->segment_bytes <= QLOG_SEGMENT_BYTES_MAX &&
+                o->segment_bytes % QLOG_BLOCK_BYTES == 0;
     if (!fits || (o->max_bytes != 0 && o->max_bytes / 2 < o->segment_bytes)) return ERR_BAD_VALUE;
     return ERR_NONE;
 }

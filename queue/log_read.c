@@ -32,7 +32,8 @@ enum err qlog_read(struct qlog *log, const struct qlog_place *place, uint32_t bo
     if (!s) return ERR_NOT_FOUND;
 
     enum err e = read_exactly(s->fd, place->offset, memory, sizeof(memory));
-    if (e == ERR_NONE && (!record_head_get(memory, &h) || !is_at(log, &h, place->generation, place->offset) || h.body_bytes != body_bytes)) e = ERR_CORRUPT;
+    bool is_it = e == ERR_NONE && record_head_get(memory, &h) && is_at(log, &h, place->generation, place->offset) && h.body_bytes == body_bytes;
+    if (e == ERR_NONE && !is_it) e = ERR_CORRUPT;
     if (e == ERR_NONE) e = read_exactly(s->fd, (uint64_t)place->offset + QLOG_HEADER_BYTES + body_offset, out, n);
     if (e == ERR_NONE && n == body_bytes && crc32c(0, bytes_of(out, n)) != h.body_crc) e = ERR_CORRUPT;
     qlog_segment_let_go(log, s);
@@ -48,7 +49,8 @@ static bool is_void(struct qlog *log, uint64_t group)
 }
 
 /* find_head - the first whole head at or behind *offset; there is room for SEARCH_BYTES at memory. */
-static enum err find_head(const struct qlog *log, const struct segment *s, uint64_t generation, uint32_t *offset, uint8_t *memory, struct record_head *h)
+static enum err find_head(const struct qlog *log, const struct segment *s, uint64_t generation, uint32_t *offset, uint8_t *memory,
+                          struct record_head *h)
 {
     struct bytes body;
     bool whole;

@@ -27,7 +27,8 @@ struct replay {
     qlog_apply_fn *apply;
     void *context;
     struct qlog_recovery *recovery;
-    uint8_t *memory;          /* WINDOW_MEMORY_BYTES of a segment; owned */
+    uint8_t *memory;          /* WINDOW_MEMORY_BYTES: the window; owned */
+    uint32_t window, wanted;  /* where the next window begins in its segment; how much it must show at least */
     struct numbers torn;      /* groups whose sync is not known to have happened */
     uint64_t group_max, closed_group;
     uint64_t expected;        /* next sequence; 0 = unknown */
@@ -48,37 +49,40 @@ static uint32_t scan_start(const struct replay *r, const struct segment *s)
     return (r->from.offset + RECORD_ALIGN_BYTES - 1) & ~(uint32_t)(RECORD_ALIGN_BYTES - 1);
 }
 
-/* walk_window - the records that are whole in [from, from + n); *next is where the window after this begins, *wanted how much it must show at least. */
-static enum err walk_window(struct replay *r, struct segment *s, uint32_t from, uint32_t n, record_fn *each, uint32_t *next, uint32_t *wanted)
+/* walk_window - the records that are whole in the n octets from r->window on; moves it behind them. */
+static enum err walk_window(struct replay *r, struct segment *s, uint32_t n, record_fn *each)
 {
-    struct record_scan scan = {.in = bytes_of(r->memory, n), .base = from, .log_id = r->log->uuid[0], .generation = s->generation};
+    struct record_scan scan = {
+        .in = bytes_of(r->memory, n), .base = r->window, .log_id = r->log->uuid[0], .generation = s->generation};
     struct record_head h;
     struct bytes body;
     bool whole;
     enum err e = ERR_NONE;
-    *wanted = 0;
+    r->wanted = 0;
     while (e == ERR_NONE && record_scan_next(&scan, &h, &body, &whole)) {
-        if (body.len < h.body_bytes && from + n < s->bytes) {
-            *next = h.offset;
-            *wanted = record_span(h.body_bytes);
+        if (body.len < h.body_bytes && scan.base + n < s->bytes) {
+            r->window = h.offset;
+            r->wanted = record_span(h.body_bytes);
             return ERR_NONE;
         }
         e = each(r, s, &h, body, whole);
     }
-    *next = from + scan.at;
+    r->window = scan.base + scan.at;
     return e;
 }
 
 static enum err walk_segment(struct replay *r, struct segment *s, record_fn *each)
 {
-    uint32_t unreadable = 0, wanted = 0, at = scan_start(r, s);
+    uint32_t unreadable = 0;
     enum err e = ERR_NONE;
-    if (s->known_end < at) s->known_end = at;
-    while (e == ERR_NONE && s->bytes - at >= QLOG_HEADER_BYTES) {
-        uint32_t n = wanted > WINDOW_BYTES ? wanted : WINDOW_BYTES;
-        if (n > s->bytes - at) n = (uint32_t)s->bytes - at;
-        e = qlog_segment_load(s, at, n, r->memory, &unreadable);
-        if (e == ERR_NONE) e = walk_window(r, s, at, n, each, &at, &wanted);
+    r->window = scan_start(r, s);
+    r->wanted = 0;
+    if (s->known_end < r->window) s->known_end = r->window;
+    while (e == ERR_NONE && s->bytes - r->window >= QLOG_HEADER_BYTES) {
+        uint32_t n = r->wanted > WINDOW_BYTES ? r->wanted : WINDOW_BYTES;
+        if (n > s->bytes - r->window) n = (uint32_t)s->bytes - r->window;
+        e = qlog_segment_load(s, r->window, n, r->memory, &unreadable);
+        if (e == ERR_NONE) e = walk_window(r, s, n, each);
     }
     return e;
 }
@@ -106,8 +110,8 @@ static enum err learn(struct replay *r, struct segment *s, const struct record_h
 }
 
 /* report - damage that the caller must know. */
-static void report(struct replay *r, const struct segment *s, const struct record_head *h, enum record_type type, uint32_t offset, struct bytes octets,
-                   uint64_t missing)
+static void report(struct replay *r, const struct segment *s, const struct record_head *h, enum record_type type, uint32_t offset,
+                   struct bytes octets, uint64_t missing)
 {
     struct qlog_found found = {
         .type = type,
@@ -123,7 +127,8 @@ static void report(struct replay *r, const struct segment *s, const struct recor
 }
 
 /* report_between - damage between two offsets of a segment; false when there is nothing but zeroes. */
-static bool report_between(struct replay *r, const struct segment *s, const struct record_head *h, uint32_t from, uint64_t to, uint64_t missing)
+static bool report_between(struct replay *r, const struct segment *s, const struct record_head *h, uint32_t from, uint64_t to,
+                           uint64_t missing)
 {
     uint64_t got = 0, n = to > from ? to - from : 0;
     if (n > QLOG_RECORD_BYTES_MAX) n = QLOG_RECORD_BYTES_MAX;
@@ -243,7 +248,8 @@ static uint32_t find_first(struct replay *r)
     return 0;
 }
 
-enum err qlog_replay(struct qlog *log, struct qlog_position from, qlog_apply_fn *apply, void *context, struct qlog_recovery *recovery)
+enum err qlog_replay(struct qlog *log, struct qlog_position from, qlog_apply_fn *apply, void *context,
+                     struct qlog_recovery *recovery)
 {
     struct replay r = {.log = log, .from = from, .apply = apply, .context = context, .recovery = recovery};
     uint32_t first = find_first(&r);
