@@ -34,7 +34,7 @@ def test_docs_every_document_opens_with_whom_it_is_for(world):
     for path in sorted((ROOT / "docs").glob("*.md")):
         text = path.read_text()
         assert text.startswith("# "), path.name
-        assert re.search(r"^For (who|every|all|an|the )", text.split("\n\n")[1], re.M), f"{path.name}: the first paragraph says whom it is for"
+        assert re.search(r"^For (who|those|every|all|an|the )", text.split("\n\n")[1], re.M), f"{path.name}: the first paragraph says whom it is for"
 
 
 def test_docs_manual_of_the_daemon_knows_each_option(world):
