@@ -102,6 +102,19 @@ bool connection_open(struct manager *m, struct site *s, uint16_t host)
     return true;
 }
 
+bool connection_make(struct manager *m, struct site *s)
+{
+    uint16_t equal[HOSTS_MAX], count = 0, preference = 0;
+    struct cursor c = cursor_over(bytes_of(s->hosts, s->hosts_len));
+    struct host h;
+    for (uint16_t i = 0; i < HOSTS_MAX && host_next(&c, &h); i++) {
+        if ((s->hosts_failed >> i & 1) || (count && h.preference != preference)) continue;
+        preference = h.preference;
+        equal[count++] = i;
+    }
+    return count && connection_open(m, s, equal[s->rotation++ % count]);
+}
+
 /* drop - the connection is no more; counts follow. */
 static void drop(struct manager *m, struct connection *c)
 {
@@ -121,10 +134,8 @@ static void drop(struct manager *m, struct connection *c)
 static void next_host(struct manager *m, struct site *s, uint16_t failed_host, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
     s->may_recover |= v->class == VERDICT_LATER;
-    if (failed_host + 1 < s->hosts_count) {
-        s->first_host = (uint16_t)(failed_host + 1);
-        if (connection_open(m, s, s->first_host)) return;
-    }
+    s->hosts_failed |= 1u << failed_host;
+    if (connection_make(m, s)) return;
     if (s->open || s->connecting) return; /* others work: this was one too many */
     if (!s->may_recover) {
         s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
@@ -148,7 +159,6 @@ void manager_on_connected(struct process *p, struct ipc_channel *from, const str
     if (s) {
         s->connecting--;
         s->open++;
-        s->first_host = c->host;
         s->may_recover = true; /* what answered once may answer again */
     }
     c->remote = in->remote;

@@ -8,6 +8,8 @@
 #ifndef MTA_MANAGER_MANAGER_H
 #define MTA_MANAGER_MANAGER_H
 
+#include <assert.h>
+
 #include "base/envelope.h"
 #include "base/verdict.h"
 #include "mta/config/config.h"
@@ -27,6 +29,8 @@ enum {
     MANAGER_IDLE_KEEP_MS = 3000,      /* an idle connection waits so long for another message of its destination */
     MANAGER_LOOKUPS_MAX = 4096,
 };
+
+static_assert((int)HOSTS_MAX <= 32, "site.hosts_failed has a bit for each host");
 
 /* ---- handles: a slot table with generations ---- */
 
@@ -83,7 +87,8 @@ struct site {
     uint64_t used_ms;
     uint32_t connecting, open;        /* connections */
     struct connection *idle;          /* first of its idle connections */
-    uint16_t first_host;              /* where connecting begins: the last host that answered */
+    uint32_t hosts_failed;            /* bits by place in the list: not to be tried again before the site is looked up anew or was down */
+    uint32_t rotation;                /* spreads connections over hosts of equal preference (RFC 5321 5.1) */
     bool helo_only, reuse_off;
     bool may_recover;                 /* some host of this round failed in a way that a later try may mend */
     bool secure;
@@ -196,6 +201,8 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
 
 /* connections.c */
 bool connection_open(struct manager *m, struct site *s, uint16_t host);
+/* connection_make - to the most preferred host that has not failed, equal ones in turn; false when there is none, or nothing can be made now. */
+bool connection_make(struct manager *m, struct site *s);
 bool connection_next(struct manager *m, struct connection *c);
 void connection_free_for_next(struct manager *m, struct connection *c);
 /* connection_lost_job - its job could not be sent: idle again, without looking for another at once. */

@@ -168,6 +168,18 @@ static void on_site(struct slice *s, const struct queue_destination *d)
     s->end.recipients += d->total_count;
 }
 
+/* suspend_ahead - a destination that has no mail yet, by its whole name: `mx:ROUTE:DOMAIN` or `relay:ROUTE` of the present configuration. */
+static void suspend_ahead(struct slice *s)
+{
+    const struct ipc_admin *m = &s->o->m;
+    struct queue_destination d = {.name = m->site};
+    uint8_t action;
+    int32_t route;
+    struct bytes domain;
+    names_parse(s->m->config, m->site, &action, &route, &domain);
+    if (route >= 0 && (action != ACTION_MX || domain.len)) on_site(s, &d);
+}
+
 static void on_sites(struct slice *s)
 {
     const struct ipc_admin *m = &s->o->m;
@@ -190,6 +202,7 @@ static void on_sites(struct slice *s)
         }
         before = cursor;
     }
+    if (m->verb == ADMIN_SITE_SUSPEND && !m->cursor && !s->end.messages && !s->end.left) suspend_ahead(s);
 }
 
 /* ---- check ---- */

@@ -86,7 +86,7 @@ static bool keep_hosts(struct site *s, struct bytes hosts, uint16_t count)
     s->hosts = copy;
     s->hosts_len = hosts.len;
     s->hosts_count = count;
-    s->first_host = 0;
+    s->hosts_failed = 0;
     return true;
 }
 
@@ -194,7 +194,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
 
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
-    s->first_host = 0;
+    s->hosts_failed = 0;
     s->helo_only = s->may_recover = false;
     /* One message bears the news in the log and in its listing; the destination's back-off holds the others without touching them. */
     struct attempt *a = attempt_take(m, s->destination, UINT32_MAX);
@@ -245,7 +245,7 @@ static void smtp_feed(struct manager *m, struct site *s)
     if (s->state != SITE_READY) return;
     uint32_t wanted = connections_wanted(m, s);
     while (s->open + s->connecting < wanted)
-        if (!connection_open(m, s, s->first_host)) return;
+        if (!connection_make(m, s)) return;
 }
 
 void site_feed(struct manager *m, uint64_t destination)
