@@ -42,17 +42,18 @@ def tree_cpu_s(pid):
     return sum(table[p][1] for p in tree(pid, table))
 
 
-def thread_cpu_s(pid):
-    """(role or program, thread) -> CPU seconds, for every thread of a tree."""
+def threads(pid):
+    """"PID/TID name" -> (CPU seconds, times it gave up or lost a CPU), for every thread of a tree."""
     found = {}
     for p in tree(pid):
         try:
             for task in pathlib.Path(f"/proc/{p}/task").iterdir():
                 name = (task / "comm").read_text().strip()
                 nanoseconds = int((task / "schedstat").read_text().split()[0])
-                found[f"{p}/{task.name} {name}"] = nanoseconds / 1e9
+                switches = sum(int(line.split()[1]) for line in (task / "status").read_text().splitlines() if "ctxt_switches" in line)
+                found[f"{p}/{task.name} {name}"] = nanoseconds / 1e9, switches
         except OSError:
-            continue
+            continue  # ended while we looked
     return found
 
 

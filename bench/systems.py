@@ -94,7 +94,8 @@ class Bulkhead(System):
     def __init__(self, world, memory, options):
         super().__init__("bulkhead", memory)
         folder = world.folder / "bulkhead"
-        self.daemon = world.mtad("bulkhead", build=options.build, config=BULKHEAD.format(listen=self.listen_port, sink=self.sink_port, folder=folder))
+        config = BULKHEAD.format(listen=self.listen_port, sink=self.sink_port, folder=folder) + options.extra + "\n"
+        self.daemon = world.mtad("bulkhead", build=options.build, config=config, prefix=options.prefix.split())
         self.pid = self.daemon.process.pid
 
     def left(self):
