@@ -143,6 +143,32 @@ def test_exit_codes_are_those_of_the_contract(world):
     assert done.returncode == 4 and "mtactl queue check" in done.stderr, done
 
 
+def test_groups_give_the_rights_that_the_contract_names(world):
+    groups = world.folder / "group"
+    groups.write_text(open("/etc/group").read() + "mtaadm:x:4242:\nmtaview:x:4243:\n")
+    subprocess.run(["mount", "--bind", str(groups), "/etc/group"], check=True)
+    mta = deferring(world)
+    cases = [("--regid=65534", "--groups=4243", 0, 4), ("--regid=4243", "--clear-groups", 0, 4), ("--regid=65534", "--groups=7,4242", 0, 0),
+             ("--regid=65534", "--groups=4244", 4, 4)]
+    for regid, supplementary, look, operate in cases:
+        argv = ["setpriv", "--reuid=65534", regid, supplementary, str(mta.build / "tools/mtactl"), "--socket", str(mta.socket)]
+        for words, want in ((["queue", "count"], look), (["queue", "flush"], operate)):
+            done = subprocess.run([*argv, *words], capture_output=True, text=True)
+            assert done.returncode == want, (regid, supplementary, words, done)
+
+
+def test_a_site_without_mail_is_suspended_by_its_whole_name(world):
+    mta = world.mtad()
+    assert mta.ctl("--yes", "site", "suspend", "relay:nowhere", json_output=False)[0] == 1
+    assert mta.ctl("--yes", "site", "suspend", "relay:out", json_output=False)[0] == 0
+    client = Client()
+    assert client.send("a@test.example", "x@example.com", "Subject: hi\n\nbody\n")[0] == 250
+    sink = world.add(Sink())
+    assert mta.ctl("site", "list")[0]["suspended"] and mta.list()[0]["recipients"][0]["tries"] == 0
+    assert mta.ctl("site", "resume", "out")[0]["sites"] == 1
+    sink.wait(1)
+
+
 def test_example_configuration_is_good_and_bad_ones_exit_78(world):
     example = re.search(r"(?ms)^## A configuration$.*?```\n(.*?)```", CONTRACT.read_text()).group(1)
     mta = world.mtad(config=example, start=False)
