@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 from harness.core import BUILD, ROOT, Skip, limit, wait_for
@@ -106,3 +107,25 @@ def test_first_run_printed_commands_work_as_they_are(world):
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to everybody
     assert process.wait(40) == 0
     assert not (place / "run/control.sock").exists()
+
+
+def test_first_run_busy_port_is_one_line(world):
+    place = home(world)
+    for address in ("127.0.0.1", "::1"):  # the first is seen before the start, the second by mtad
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as other:
+            other.bind((address, 2525))
+            other.listen()
+            process = first_run(place, ONCE="1")
+            said = process.communicate(timeout=60)[0].decode()
+        assert process.returncode == 1 and said.count("\n") == 1 and "2525" in said and "ss -ltnp" in said, said
+
+
+def test_first_run_state_of_somebody_else_is_one_line(world):
+    if os.geteuid() != 0:
+        raise Skip("only root can become another user")
+    place = home(world, ORDINARY)
+    (place / "run").mkdir(mode=0o700)
+    process = first_run(place, ORDINARY, ONCE="1")
+    said = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 1 and said.count("\n") == 1 and "cannot write to" in said, said
