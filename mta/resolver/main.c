@@ -52,6 +52,7 @@ static enum err setup(struct process *p)
     int epoll_fd = -1;
     struct ub_event_base *base = events_open(&epoll_fd);
     if (!base) process_fatal(p, PROCESS_EXIT_FAILED, "the resolver's events", BYTES("epoll"), ERR_SYSTEM);
+    fastopen_replace();
     etc_hosts_read();
     self_learn(&r);
     r.unbound = unbound_open(p, base);

@@ -32,6 +32,9 @@ uint64_t events_deadline(void);
 /* ---- unbound.c: the library's context ---- */
 struct ub_ctx *unbound_open(struct process *p, struct ub_event_base *base);
 
+/* ---- fastopen.c: calling this makes its sendmsg() part of the program, and so the library's ---- */
+void fastopen_replace(void);
+
 /* ---- question.c: one DNS question; the answer comes by callback, always later or at once, exactly once ---- */
 enum question_status { QUESTION_FOUND = 1, QUESTION_NO_DOMAIN, QUESTION_NO_DATA, QUESTION_TEMPORARY, QUESTION_BOGUS };
 typedef void question_fn(void *context, uint32_t tag, enum question_status status, bool secure, const struct dns_result *result);
