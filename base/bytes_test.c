@@ -134,6 +134,21 @@ static void assert_text(struct buf *b, struct bytes want)
     b->len = 0;
 }
 
+static void test_bytes_is_ascii_finds_one_octet_anywhere(void **unused)
+{
+    uint8_t text[20];
+    (void)unused;
+    for (uint32_t len = 0; len <= sizeof text; len++) {
+        memset(text, 0x7F, sizeof text);
+        assert_true(bytes_is_ascii(bytes_of(text, len)));
+        for (uint32_t at = 0; at < sizeof text; at++) {
+            text[at] = 0x80;
+            assert_int_equal(bytes_is_ascii(bytes_of(text, len)), at >= len);
+            text[at] = 0x7F;
+        }
+    }
+}
+
 static void test_buf_put_prints_numbers_at_their_edges(void **unused)
 {
     uint8_t memory[64];
@@ -268,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_bytes_slice_is_cut_to_what_there_is),
         cmocka_unit_test(test_bytes_to_u64_takes_digits_only),
         cmocka_unit_test(test_bytes_is_utf8_refuses_ill_formed),
+        cmocka_unit_test(test_bytes_is_ascii_finds_one_octet_anywhere),
         cmocka_unit_test(test_buf_put_prints_numbers_at_their_edges),
         cmocka_unit_test(test_buf_put_over_capacity_leaves_the_piece_out),
         cmocka_unit_test(test_buf_put_escaped_is_safe_and_cut),
