@@ -69,7 +69,6 @@ static enum position on_line_end(struct smtp_reply *r)
     r->code = r->line_code;
     r->lines++;
     if (!r->more_lines) return WHOLE;
-    if (r->lines == SMTP_REPLY_LINES_MAX) return BAD;
     r->line_code = 0;
     r->line_bytes = 0;
     r->more_lines = false;
@@ -81,8 +80,7 @@ static enum position feed_octet(struct smtp_reply *r, uint8_t c)
     must(r->position < POSITION_COUNT);
     enum octet_class class = class_of(c);
     enum position next = (enum position)grammar[r->position][class];
-    r->bytes++;
-    if (++r->line_bytes > SMTP_REPLY_LINE_BYTES_MAX || next == BAD) return BAD;
+    if (++r->bytes > SMTP_REPLY_BYTES_MAX || ++r->line_bytes > SMTP_REPLY_LINE_BYTES_MAX || next == BAD) return BAD;
     switch (r->position) {
     case CODE_1:
     case CODE_2:

@@ -13,8 +13,8 @@
 #include "base/verdict.h"
 
 enum {
-    SMTP_REPLY_LINE_BYTES_MAX = 2048, /* four times what RFC 5321 4.5.3.1.5 promises; with the line end */
-    SMTP_REPLY_LINES_MAX = 128,       /* an EHLO answer has about 20 */
+    SMTP_REPLY_LINE_BYTES_MAX = 4096,   /* eight times what RFC 5321 4.5.3.1.5 promises; with the line end */
+    SMTP_REPLY_BYTES_MAX = 1024 * 1024, /* an EHLO answer has about 300 octets; one with 10,000 silly keywords is still read, and they are ignored */
     SMTP_REPLY_OWN_TEXT_BYTES_MAX = 480, /* of a line of ours: with code, enhanced status and CR LF it stays within RFC 5321's 512 */
 };
 
