@@ -17,6 +17,8 @@ static bool failed(const struct queue_result *r) { return r->verdict.class == VE
 /* tell - whether the sender wants to hear of this recipient (RFC 3461 4.1; delay warnings by default to trusted senders only). */
 static bool tell(const struct bounce_of *b, const struct queue_result *r, uint8_t notify)
 {
+    /* A bounce says NOTIFY=NEVER to other hosts; what becomes of one that fails here is decided by receiver(). */
+    if (b->original->flags & MAIL_BOUNCE) return b->kind == BOUNCE_OUTCOME && failed(r);
     if (notify & NOTIFY_NEVER) return false;
     if (b->kind == BOUNCE_WARNING) return notify ? (notify & NOTIFY_DELAY) != 0 : (b->original->flags & MAIL_TRUSTED) != 0;
     if (failed(r)) return !notify || (notify & NOTIFY_FAILURE);
