@@ -141,7 +141,7 @@ static void resolve(struct manager *m, struct site *s)
 /* What a failed look-up means for mail (RFC 5321 5.1, 7505; RFC 3463). */
 static const struct { uint8_t status, class; struct enhanced enhanced; const char *words; } meanings[] = {
     {ANSWER_NO_DOMAIN, VERDICT_NEVER, {5, 1, 2}, "Host or domain name not found. Name service error: no such domain"},
-    {ANSWER_NO_DATA, VERDICT_NEVER, {5, 4, 4}, "Host or domain name found, but it has neither an MX nor an address record"},
+    {ANSWER_NO_DATA, VERDICT_NEVER, {5, 1, 2}, "Host or domain name found, but it has neither an MX nor an address record"},
     {ANSWER_NULL_MX, VERDICT_NEVER, {5, 1, 10}, "Domain does not accept mail (null MX)"},
     {ANSWER_TEMPORARY, VERDICT_LATER, {4, 4, 3}, "Host or domain name not found. Name service error: try again"},
     {ANSWER_BOGUS, VERDICT_LATER, {4, 7, 5}, "DNSSEC validation of the domain's records failed"},
