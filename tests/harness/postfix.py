@@ -123,6 +123,10 @@ class Postfix:
                  f"virtual_minimum_uid = 1\n")
         if "smtpd_recipient_restrictions" not in main:
             text += f"smtpd_recipient_restrictions = check_recipient_access texthash:{self.folder}/etc/access, permit_mynetworks, reject\n"
+        # Else Postfix takes every loopback address for itself; and it wants its own to be an interface's.
+        address = listen.rsplit(":", 1)[0]
+        text += f"inet_interfaces = {address}\n"
+        subprocess.run(["ip", "address", "add", f"{address}/8", "dev", "lo"], check=True)
         if relayhost:
             text += f"relayhost = {relayhost}\n"
         (self.folder / "etc/main.cf").write_text(text + main + "\n")

@@ -105,6 +105,7 @@ class Sink:
     def __init__(self, address=("127.0.0.2", 25), answers=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8")):
         self.address, self.answers, self.extensions = address, answers or {}, extensions
         self.messages, self.sessions, self.lines = [], 0, []
+        self.offered = None   # the last content that came, for an answer to the final dot
         self.lock = threading.Lock()
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.listener = socket.socket(family)
@@ -221,7 +222,7 @@ class Session:
         message.mail_line, message.rcpt_lines = self.mail_line, self.rcpt_lines
         self.count += 1
         special = self.sink.answers.get("DOT")
-        self.offered = message
+        self.sink.offered = message
         if special is None:
             with self.sink.lock:
                 self.sink.messages.append(message)
