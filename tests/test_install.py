@@ -4,7 +4,8 @@ import re
 import shutil
 import subprocess
 
-from harness.core import BUILD, ROOT, Skip, limit
+from harness.core import BUILD, ROOT, Skip, limit, wait_for
+from harness.smtp import Client
 
 
 def install(folder, **environment):
@@ -102,4 +103,22 @@ def test_install_with_users_runs_each_role_as_its_own(world):
         uid = int(re.search(r"^Uid:\s+(\d+)", status, re.M).group(1))
         name = subprocess.run(["id", "-un", str(uid)], capture_output=True, text=True).stdout.strip()
         assert name == f"_mta-{role['role']}", f"{role['role']} runs as {uid} {name} ({owner})"
+    mta.stop()
+
+
+def test_install_unit_capabilities_are_enough(world):
+    """Run with what the unit leaves to the master, and no more: mail arrives in a Maildir, and every layer but the ring's is on."""
+    if os.geteuid() != 0:
+        raise Skip("needs root")
+    unit = (ROOT / "packaging/mta.service").read_text()
+    capabilities = re.search(r"^CapabilityBoundingSet=(.*)$", unit, re.M).group(1).lower().replace("cap_", "").split()
+    confined = ["setpriv", "--no-new-privs", "--bounding-set=-all," + ",".join("+" + c for c in capabilities), "--inh-caps=-all"]
+    mta = world.mtad(prefix=confined, routes="route here { match rcpt-domain here.example; maildir @DIR@/mail/{local} }",
+                     extra="mailbox { create on }\nsandbox { engine epoll }")
+    client = Client()
+    code, text = client.send("a@client.example", "b@here.example", "Subject: x\r\n\r\nx\r\n")
+    assert code == 250, text
+    wait_for("it is in the Maildir", lambda: list((mta.mail / "b/new").glob("*")))
+    layers = mta.status()["sandbox"]["layers"]
+    assert {"uid", "root", "seccomp"} <= set(layers), layers
     mta.stop()
