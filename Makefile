@@ -39,7 +39,7 @@ clean: ## remove what was built
 	@rm -rf $(BUILD) build-*
 
 $(BUILD)/build.ninja: | packages-build
-	@meson setup $(BUILD) --prefix=$(PREFIX) --buildtype=debugoptimized >/dev/null
+	@out=$$(meson setup $(BUILD) --prefix=$(PREFIX) --buildtype=debugoptimized 2>&1) || { echo "$$out" >&2; exit 1; }
 
 packages-build:
 	@tools/packages/install build
