@@ -60,7 +60,6 @@ struct life {
     uint32_t events_seen;
 };
 
-#define TRACE(...) do { if (getenv("TR")) fprintf(stderr, __VA_ARGS__); } while (0)
 static uint64_t any(struct model *m, uint64_t below)
 {
     m->random = m->random * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -151,7 +150,6 @@ static const uint64_t outcome_cookie = (uint64_t)1 << 40;
 
 static void on_event(struct life *l, const struct queue_event *e)
 {
-    TRACE("event %u cookie %llu id %llx\n", e->type, (unsigned long long)(e->cookie & 0xffffffff), (unsigned long long)e->id.v);
     struct model *m = l->m;
     if (e->type == QUEUE_COMMITTED) {
         struct model_mail *mail = &m->mails[e->cookie - 1];
@@ -188,7 +186,6 @@ static void do_take(struct life *l)
         must(job->rcpts[i] < mail->rcpts && mail->now[job->rcpts[i]] == RCPT_QUEUED);
         must(mail->asked[job->rcpts[i]] == NONE);
     }
-    TRACE("take %u:", n); for (uint32_t i = 0; i < job->rcpt_count; i++) TRACE(" %u", job->rcpts[i]); TRACE("\n");
     l->job_mail[l->job_count++] = n;
 }
 
@@ -277,7 +274,6 @@ static void do_outcome(struct life *l, bool deliver)
     for (uint32_t i = 0; i < job.rcpt_count; i++) mail->bounce[job.rcpts[i]] = o->bounce;
     enum err e = queue_outcome(l->t.q, job.id, r, job.rcpt_count, bounces ? &bounce : NULL, outcome_cookie + (uint64_t)(o - m->outcomes), l->t.now_wall_us, l->t.now_ms);
     must(e == ERR_NONE);
-    TRACE("outcome %u cookie %u bounce %u:", n, (unsigned)(o - m->outcomes), o->bounce); for (uint32_t i = 0; i < job.rcpt_count; i++) TRACE(" %u=%u", job.rcpts[i], o->states[job.rcpts[i]]); TRACE("\n");
 }
 
 /* ---- operators ---- */
@@ -310,7 +306,6 @@ static void do_operate(struct life *l)
         }
     }
     must(e == ERR_NONE || e == ERR_BUSY);
-    TRACE("operate %u what %u e %u\n", n, (unsigned)what, e);
     if (what <= 2) turn(l, 0), mail->held = mail->held_asked; /* uncertain until synced: see compare() */
 }
 
@@ -371,7 +366,6 @@ static void compare(struct life *l)
             may_be_done &= state != RCPT_QUEUED;
             if (!asked) adopt(m, mail, r, state);
         }
-        if (!may_be_done && !asked) fprintf(stderr, "said %s file %u\n", l->t.said, mail->file), fprintf(stderr, "mail %u id %llx rcpts %u now %u %u %u\n", i, (unsigned long long)mail->id, mail->rcpts, mail->now[0], mail->now[1], mail->now[2]);
         must(may_be_done || asked);
     }
     for (uint32_t i = 0; i < m->count; i++) must(m->mails[i].seen || m->mails[i].state == MAIL_FREE || m->mails[i].state == MAIL_DONE);
@@ -383,7 +377,6 @@ static void compare(struct life *l)
 static void live(struct life *l, uint32_t ops, bool drain)
 {
     struct model *m = l->m;
-    TRACE("---- life resident_max %u\n", l->t.options.resident_max);
     compare(l);
     for (uint32_t i = 0; i < ops; i++) {
         uint64_t what = any(m, 100);
@@ -432,11 +425,6 @@ static void run_life(struct model *m, const struct rig *base, uint32_t ops, uint
         struct queue_totals totals;
         rig_settle(&l.t);
         queue_totals(l.t.q, &totals);
-        if (totals.messages) {
-            fprintf(stderr, "left: messages %lu rcpts %lu held %lu active %lu resident %lu dest %lu susp %lu\n", totals.messages, totals.rcpts, totals.held, totals.active_rcpts, totals.resident, totals.destinations, totals.suspended);
-            struct queue_destination d; uint64_t cur = 0;
-            while (queue_destinations(l.t.q, &cur, &d)) fprintf(stderr, "  %.*s due %lu total %lu inflight %u conc %u backoff %ld\n", (int)d.name.len, d.name.ptr, d.due_count, d.total_count, d.in_flight, d.concurrency, d.backoff_until_wall_s - l.t.now_wall_us/1000000);
-        }
         must(totals.messages == 0 && totals.audit.balanced && totals.audit.queued == 0);
         must(rig_check(&l.t));
     }
