@@ -31,7 +31,7 @@ docs: all ## write those parts of docs/ that come from the code
 
 install: all ## programs, man pages, systemd unit, users, /etc/mta/mta.conf if absent. PREFIX=/usr/local, DESTDIR=
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
-	@ninja -C $(BUILD) --quiet
+	@out=$$(ninja -C $(BUILD) 2>&1) || { echo "$$out" >&2; exit 1; }
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
 	@DESTDIR=$(DESTDIR) tools/make-users
 
