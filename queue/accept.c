@@ -138,6 +138,10 @@ static void refuse(struct queue *q, struct message *m, enum err e)
     link_take(&m->queue);
     link_put_last(&q->refused, &m->queue);
     m->group = (uint64_t)e;
+    if (m->m.body_kind != BODY_FILE) return;
+    /* A record that was written and is void might still be found after a power cut: its file stays for a while. */
+    if (m->state == MESSAGE_PREPARING) give_sync_task(q, (struct body_sync){.body_id = m->m.body_id, .unlink = true});
+    else accept_unlink(q, m->m.body_id, q->checkpoint.number + 1);
 }
 
 /* try - append, or wait for room. */

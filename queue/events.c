@@ -67,7 +67,6 @@ static bool tell_refused(struct queue *q, struct queue_event *e)
     struct message *m = LINK_OF(l, struct message, queue);
     *e = (struct queue_event){.type = QUEUE_REFUSED, .cookie = m->cookie, .id = m->m.id, .error = (enum err)m->group, .content.fd = -1};
     link_take(l);
-    if (m->m.body_kind == BODY_FILE) accept_unlink(q, m->m.body_id, q->checkpoint.number + 1);
     if (m->indexed) {
         m->dirt = m->dirt == DIRT_NONE ? DIRT_DIRTY : m->dirt;
         if (!link_is_in(&m->dirty)) {
