@@ -126,7 +126,7 @@ class Postfix:
         # Else Postfix takes every loopback address for itself; and it wants its own to be an interface's.
         address = listen.rsplit(":", 1)[0]
         text += f"inet_interfaces = {address}\n"
-        subprocess.run(["ip", "address", "add", f"{address}/8", "dev", "lo"], check=True)
+        subprocess.run(["ip", "address", "replace", f"{address}/8", "dev", "lo"], check=True)
         if relayhost:
             text += f"relayhost = {relayhost}\n"
         (self.folder / "etc/main.cf").write_text(text + main + "\n")
