@@ -12,11 +12,24 @@
 enum {
     COMPACT_CHECK_MS = 1000,
     COMPACT_SEGMENTS_MIN = 4,   /* a log as short as this is left alone */
+    ROOM_KEPT_PART = 4,         /* of a segment; half of what accepts leave */
     COMPACT_OUTSTANDING_MAX = 32,
     COMPACT_REST_MS = 10000,    /* after a round in which something could not be moved */
 };
 
 /* ---- when ---- */
+
+/* fits - whether a segment's live messages can be written again without what outcomes need of the log's last room: were it used up, no outcome
+ * could be written, so no checkpoint made, so no segment freed, ever. */
+static bool fits(const struct queue *q, uint64_t generation, uint64_t room)
+{
+    uint64_t kept_free = q->options.segment_bytes / ROOM_KEPT_PART;
+    for (uint32_t i = 0; i < q->segments.count; i++) {
+        const struct segment_use *s = &q->segments.list[i];
+        if (s->generation == generation) return room > kept_free && s->live_bytes < room - kept_free;
+    }
+    return true;
+}
 
 static bool is_worth_while(const struct queue *q, uint64_t *generation)
 {
@@ -27,7 +40,7 @@ static bool is_worth_while(const struct queue *q, uint64_t *generation)
     if (oldest == UINT64_MAX || oldest >= sizes.newest_generation || sizes.segments < COMPACT_SEGMENTS_MIN) return false;
     uint64_t used = sizes.segments * q->options.segment_bytes;
     uint64_t most = sizes.nearly_full ? used / 10 * 9 : used / 2;
-    return q->segments.live_bytes < most;
+    return q->segments.live_bytes < most && (!sizes.nearly_full || fits(q, oldest, sizes.room));
 }
 
 static void begin(struct queue *q)

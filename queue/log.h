@@ -142,6 +142,7 @@ struct qlog_sizes {
     uint64_t oldest_generation, newest_generation;
     uint64_t segments, spare_segments; /* in use; ready */
     uint64_t bytes;                    /* of all files */
+    uint64_t room;                     /* octets that fit before another file is needed: the rest of the segment being filled, and spares */
     bool nearly_full;                  /* accepts are turned away, or would be at the next change of segment: compact */
 };
 void qlog_sizes(const struct qlog *log, struct qlog_sizes *s);

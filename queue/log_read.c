@@ -111,6 +111,7 @@ void qlog_sizes(const struct qlog *log, struct qlog_sizes *s)
         s->newest_generation = log->live[log->live_count - 1]->generation;
     }
     for (uint32_t i = 0; i < log->idle_count; i++) s->spare_segments += log->idle[i]->state == SEGMENT_SPARE;
+    s->room = s->spare_segments * log->options.segment_bytes + (log->current ? log->current->bytes - log->at : 0);
     /* Near the limit: another spare could not be made any more once the one that is ready is used. */
     uint64_t more = log->options.segment_bytes * (s->spare_segments > 0 ? 1 : 0) + log->options.segment_bytes;
     bool tight = log->options.max_bytes != 0 && log->file_bytes + more > log->options.max_bytes && s->spare_segments <= 1;
