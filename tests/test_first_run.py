@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 
+import test_install
 from harness.core import BUILD, ROOT, Skip, limit, wait_for
 
 ORDINARY = 65534  # nobody
@@ -58,6 +59,16 @@ def test_first_run_as_root_below_a_closed_home_arrives(world):
     place = home(world)
     check_once(place, once(place))
     check_once(place, once(place))  # and again, on the state that the first one left
+
+
+def test_first_run_goes_on_after_the_users_were_made(world):
+    if os.geteuid() != 0 or not shutil.which("useradd"):
+        raise Skip("needs root and useradd")
+    place = home(world)
+    check_once(place, once(place))
+    test_install.own_etc(world)
+    subprocess.run([ROOT / "tools/make-users"], check=True, stdout=subprocess.DEVNULL)
+    check_once(place, once(place))
 
 
 def test_first_run_as_ordinary_user_arrives(world):

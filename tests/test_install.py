@@ -58,8 +58,8 @@ def test_install_unit_is_what_systemd_accepts(world):
     assert not complaints, complaints
 
 
-def fake_root(world):
-    """A copy of passwd and group for useradd's and groupadd's --root is too much; a mount of our own over /etc is enough in our namespace."""
+def own_etc(world):
+    """A copy of /etc over /etc, in the namespace of this test: users can be made that the machine does not get."""
     etc = world.folder / "etc"
     shutil.copytree("/etc", etc, symlinks=True, ignore_dangling_symlinks=True)
     subprocess.run(["mount", "--bind", str(etc), "/etc"], check=True)
@@ -68,7 +68,7 @@ def fake_root(world):
 def test_install_make_users_makes_what_is_missing_and_nothing_twice(world):
     if os.geteuid() != 0 or not shutil.which("useradd"):
         raise Skip("needs root and useradd")
-    fake_root(world)
+    own_etc(world)
     wanted = subprocess.run([ROOT / "tools/make-users", "--list"], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
     first = subprocess.run([ROOT / "tools/make-users"], capture_output=True, text=True)
     assert first.returncode == 0, first.stdout + first.stderr
@@ -92,7 +92,7 @@ def test_install_users_are_those_that_the_program_asks_for(world):
 def test_install_with_users_runs_each_role_as_its_own(world):
     if os.geteuid() != 0 or not shutil.which("useradd"):
         raise Skip("needs root and useradd")
-    fake_root(world)
+    own_etc(world)
     subprocess.run([ROOT / "tools/make-users"], check=True, stdout=subprocess.DEVNULL)
     mta = world.mtad()
     for role in mta.roles():

@@ -91,7 +91,8 @@ bool embedded_text(const char *state_dir, struct buf *out)
     if (has_ipv6_loopback()) BUF_LIT(out, " [::1]:2525");
     BUF_LIT(out, "\n    trust local\n}\nroute local {\n    match any\n    maildir ");
     put_path(out, folder, "/mail/{domain}/{local}");
-    BUF_LIT(out, "\n}\nmailbox { create on }\nrun-dir ");
+    /* Fixed numbers, so that what a first run left is not somebody else's once `make install` has made the users. */
+    BUF_LIT(out, "\n}\nmailbox { create on }\nuid-base 61100\nrun-dir ");
     put_path(out, folder, "");
     BUF_LIT(out, "\nqueue { path ");
     put_path(out, folder, "/queue");
