@@ -25,7 +25,7 @@
 
 /* ---- retry ---- */
 
-static void test_retry_steps_then_growth_up_to_longest(void **state)
+static void test_retry_given_steps_are_kept_and_the_last_repeats(void **state)
 {
     (void)state;
     struct retry r;
@@ -33,8 +33,20 @@ static void test_retry_steps_then_growth_up_to_longest(void **state)
     static const struct {
         uint32_t tries;
         uint64_t wait_ms;
-    } cases[] = {{0, 60000}, {1, 60000}, {2, 300000}, {3, 450000}, {4, 675000}, {5, 1000000}, {65535, 1000000}};
+    } cases[] = {{0, 60000}, {1, 60000}, {2, 300000}, {3, 300000}, {65535, 300000}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) assert_int_equal(retry_wait_ms(&r, cases[i].tries, 7), cases[i].wait_ms);
+}
+
+static void test_retry_default_steps_grow_up_to_longest(void **state)
+{
+    (void)state;
+    struct retry r;
+    retry_set(&r, (const uint64_t[]){60, 300}, 2, 1000, false);
+    static const uint64_t middles_ms[] = {60000, 300000, 450000, 675000, 1000000, 1000000};
+    for (uint32_t i = 0; i < sizeof(middles_ms) / sizeof(middles_ms[0]); i++) {
+        uint64_t middle = middles_ms[i], spread = middle * 15 / 100;
+        assert_int_equal(retry_wait_ms(&r, i + 1, spread), middle);
+    }
 }
 
 static void test_retry_jitter_stays_within_fifteen_percent(void **state)
@@ -294,7 +306,8 @@ static void test_rows_meta_survives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_retry_steps_then_growth_up_to_longest),
+        cmocka_unit_test(test_retry_given_steps_are_kept_and_the_last_repeats),
+        cmocka_unit_test(test_retry_default_steps_grow_up_to_longest),
         cmocka_unit_test(test_retry_jitter_stays_within_fifteen_percent),
         cmocka_unit_test(test_retry_foolish_values_are_clamped),
         cmocka_unit_test(test_ids_rise_also_when_the_clock_goes_back),

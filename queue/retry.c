@@ -36,9 +36,9 @@ uint64_t retry_wait_ms(const struct retry *r, uint32_t tries, uint64_t random)
     uint32_t step = tries > 0 ? tries - 1 : 0;
     uint64_t wait_ms = r->steps_s[step < r->count ? step : r->count - 1] * 1000;
     uint64_t longest_ms = r->longest_s * 1000;
+    if (r->exact) return wait_ms; /* the operator's own steps: kept to the letter, and the last one repeats */
     for (uint32_t i = r->count; i <= step && wait_ms < longest_ms; i++) wait_ms += wait_ms / 2;
     if (wait_ms > longest_ms) wait_ms = longest_ms;
-    if (r->exact) return wait_ms;
     uint64_t spread = wait_ms * JITTER_PERCENT / 100;
     return wait_ms - spread + random % (2 * spread + 1);
 }

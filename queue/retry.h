@@ -13,7 +13,7 @@ struct retry {
     uint32_t count;                  /* steps; at least 1 */
     uint64_t steps_s[RETRY_STEPS_MAX];
     uint64_t longest_s;              /* no wait is longer; at least 1 */
-    bool exact;                      /* no jitter */
+    bool exact;                      /* no jitter, no growth: the last step repeats */
 };
 
 /* retry_set - take over steps (cut to RETRY_STEPS_MAX, each to 1..RETRY_S_MAX); none given: 1, 5, 15, 30 minutes. longest 0: 4 hours. */
