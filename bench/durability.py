@@ -33,7 +33,7 @@ def answer_s(address):
 
 def check(system, folder):
     """{"plain_ms", "delayed_ms", "syncs", "durable"}: the fastest answer without and with the delay, the system calls that were delayed."""
-    address = (system.address, system.listen_port)
+    address, before = (system.address, system.listen_port), system.arrived()
     plain = answer_s(address)
     trace = folder / f"strace.{system.name}"
     targets = [word for pid in meters.tree(system.pid) for word in ("-p", str(pid))]
@@ -48,6 +48,7 @@ def check(system, folder):
     finally:
         tracer.send_signal(signal.SIGINT)
         tracer.wait(30)
+    core.wait_for("the sink has the messages of the check", lambda: system.arrived() == before + 2 * MESSAGES, 60)
     calls = {}
     for name in re.findall(r"^\d+ +(\w+)\(", trace.read_text(errors="replace"), re.M):
         calls[name] = calls.get(name, 0) + 1
