@@ -129,7 +129,9 @@ class Postfix:
         subprocess.run(["ip", "address", "replace", f"{address}/8", "dev", "lo"], check=True)
         if relayhost:
             text += f"relayhost = {relayhost}\n"
-        (self.folder / "etc/main.cf").write_text(text + main + "\n")
+        given = {line.split("=")[0].strip() for line in main.splitlines() if "=" in line}  # Postfix warns of what is set twice
+        kept = [line for line in text.splitlines() if line.split("=")[0].strip() not in given]
+        (self.folder / "etc/main.cf").write_text("\n".join(kept) + "\n" + main + "\n")
         (self.folder / "etc/master.cf").write_text(f"{listen} inet n - n - - smtpd\n" + MASTER)
         self.process = subprocess.Popen([str(PEERS / "usr/lib/postfix/sbin/master"), "-c", str(self.folder / "etc"), "-d"],
                                         env=dict(environment(), MAIL_CONFIG=str(self.folder / "etc")), stdin=subprocess.DEVNULL,
