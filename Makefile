@@ -20,7 +20,7 @@ test: packages-test ## everything that can be tested on one machine; the last li
 test-unit: packages-test ## unit tests only: gcc, clang, sanitizers
 	@tests/run --unit
 
-bench: all ## how fast it is here
+bench: all packages-test ## how fast it is here
 	@BUILD=$(BUILD) bench/quick
 
 fuzz: packages-test ## each parser against octets that it did not expect
