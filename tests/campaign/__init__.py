@@ -1,0 +1,1 @@
+"""Durability campaigns: see README.md."""
