@@ -32,7 +32,7 @@ static int place(struct process *p, uint16_t route, struct bytes rcpt, struct bu
     return process_folder(p, (uint32_t)folder);
 }
 
-struct outcome { enum verdict_class class; uint16_t code; struct enhanced enhanced; const char *text; };
+struct outcome { uint8_t class; uint16_t code; struct enhanced enhanced; const char *text; };
 
 /* outcome_of - what an error means for the mail (RFC 3463 3.3, 3.4). */
 static struct outcome outcome_of(enum err e)
