@@ -22,6 +22,7 @@ enum {
     SAY_BYTES = 512,
     DISK_CHECK_MS = 1000,
     UNWRITTEN_MS = 50,       /* what waits for room in the log, or for messages to be moved, is tried again so soon */
+    FAULT_MS = 1000,
     LOG_FULL_MS = 500,       /* an accept is tried again so long after the log was full */
     TRIAL_MS = 30000,        /* a process that lives so long does not die of its index */
     CLOSE_MS = 5000,         /* how long closing waits for the disk */
@@ -255,7 +256,8 @@ uint64_t queue_deadline_ms(const struct queue *q, uint64_t now_ms, int64_t now_w
     if (!q->notices_loading) next = least(next, q->index_notice_ms);
     struct qlog_position last = qlog_last(q->log);
     bool changed = q->dirty_count > 0 || last.sequence != c->position.sequence || last.generation != c->position.generation;
-    if (c->state == CHECKPOINT_IDLE && changed && !q->kept.unwritten) next = least(next, c->wanted ? now_ms : c->done_ms + CHECKPOINT_MS);
+    if (q->fault) return now_ms + FAULT_MS; /* nothing is done any more until the restart */
+    if (c->state == CHECKPOINT_IDLE && changed && !q->kept.unwritten && !q->progress.error) next = least(next, c->wanted ? now_ms : c->done_ms + CHECKPOINT_MS);
     if (c->state == CHECKPOINT_FAILED) next = least(next, c->retry_ms);
     if (q->compaction.active || q->kept.unwritten) next = least(next, now_ms + UNWRITTEN_MS);
     if (q->disk_low) next = least(next, q->disk_check_ms);
