@@ -198,6 +198,8 @@ void checkpoint_done(struct queue *q)
     struct checkpoint *c = &q->checkpoint;
     must(c->state == CHECKPOINT_GIVEN);
     if (c->error == ERR_NONE) {
+        if (c->told) queue_say_id(q, false, "the index can be written again", (struct message_id){0}, ERR_NONE);
+        c->told = false;
         finish(q);
         return;
     }
@@ -205,8 +207,9 @@ void checkpoint_done(struct queue *q)
     c->retry_ms = q->now_ms + CHECKPOINT_RETRY_MS;
     if (c->error == ERR_CORRUPT || c->error == ERR_BAD_VERSION) {
         queue_fail(q, ERR_CORRUPT, "the index is damaged");
-    } else {
-        queue_say_id(q, true, "cannot write the index; will try again", (struct message_id){0}, c->error);
+    } else if (!c->told) {
+        c->told = true;
+        queue_say_id(q, true, "cannot write the index; will try again until it can", (struct message_id){0}, c->error);
     }
 }
 

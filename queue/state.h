@@ -47,6 +47,7 @@ struct checkpoint {
     enum err error;                  /* out */
     uint8_t state;                   /* enum checkpoint_state; the loop's, as all below */
     bool wanted;                     /* do not wait for CHECKPOINT_MS */
+    bool told;                       /* that the index cannot be written: once, not with every try */
     uint64_t group;                  /* what must be synced first */
     uint64_t free_below;             /* generations that nothing refers to once it is committed */
     uint64_t number, count;          /* of the snapshot; committed so far */

@@ -117,7 +117,7 @@ enum {
     S(QUEUE, "retry", retry, "TIME ...", 0, "Time between the tries; the last one repeats. 1m 5m 15m 30m, then growing by half up to retry-max, when not given.") \
     V(QUEUE, "retry-max", TIME_S, queue.retry_max_s, "4h", 1, 7 * 86400, "The longest time between two tries.") \
     V(QUEUE, "max-size", SIZE, queue.max_bytes, "off", 0, 1024 * CONFIG_TIB, "What the queue may take of the disk; new mail gets 452 beyond.") \
-    V(QUEUE, "min-free", SIZE, queue.min_free_bytes, "64M", 0, CONFIG_TIB, "New mail gets 452 when less of the disk is free.") \
+    V(QUEUE, "min-free", SIZE, queue.min_free_bytes, "64M", 4 * CONFIG_MIB, CONFIG_TIB, "New mail gets 452 when less of the disk is free; the index needs some of it to free the rest.") \
     V(QUEUE, "segment-size", SIZE, queue.segment_bytes, "64M", CONFIG_MIB, CONFIG_GIB, "Size of one segment of the commit log.") \
     V(QUEUE, "node", COUNT, queue.node, "0", 0, 1023, "Number of this host in message ids, where several hosts share mail.") \
     L(QUEUE, "bounce") \
