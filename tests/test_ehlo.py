@@ -155,10 +155,10 @@ def test_invalid_answers(world):
     assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong)
     status = mta.status()
     assert all(r["restarts"] == 0 for r in status["roles"]), status["roles"]
+    assert status["audit"]["delivered"] == len(cases) + len(ODD), "a broken answer was counted as a delivery"
     assert status["audit"]["balanced"] is True and mta.count()["messages"] == len(BROKEN), (status["audit"], mta.count())
     assert client.send("sender@from.example", "user@good.example", mail.message("last"))[0] == 250
     good.wait(len(cases) + 1)
-    assert not [m for s in sinks for m in s.messages], "a broken answer was counted as a delivery"
 
 
 REFUSALS = [
