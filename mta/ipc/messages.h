@@ -55,7 +55,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, epoch, 0)                              \
     F(u32, pid, 0)                                \
     F(u8, signal, 64)                             /* 0 = exited */ \
-    F(u8, exit_code, 0)
+    F(u8, exit_code, 0)                           \
+    F(u8, by_master, 2)                           /* 0 = it was not the master who killed it, 1 = it was, for hanging, 2 = for something else */
 #define IPC_LISTENER_FIELDS(F) \
     F(u16, listener, 0)                           /* index in the configuration */ \
     F(addr, address, 0)

@@ -39,7 +39,7 @@ static void idle_remove(struct manager *m, struct connection *c)
 static int32_t least_loaded(struct manager *m)
 {
     int32_t best = -1;
-    for (uint16_t i = 0; i < process_instances(m->process, ROLE_DELIVER) && i < ROLE_INSTANCES_MAX; i++) {
+    for (uint16_t i = 0; i < m->config->workers.delivers; i++) {
         if (!process_channel(m->process, ROLE_DELIVER, i)) continue;
         if (best < 0 || m->worker_load[i] < m->worker_load[best]) best = i;
     }

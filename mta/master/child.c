@@ -46,9 +46,7 @@ void children_list(struct master *m)
 {
     for (enum ipc_role role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
         if (role == ROLE_KEYHOLDER) continue; /* its place is free until there are keys */
-        uint32_t count = role == ROLE_RECEIVER ? m->config->workers.receivers : role == ROLE_DELIVER ? m->config->workers.delivers : 1;
-        must(count <= ROLE_INSTANCES_MAX);
-        for (uint16_t i = 0; i < count; i++) m->children[m->child_count++] = (struct child){.role = role, .index = i, .state = ROLE_STOPPED};
+        for (uint16_t i = 0; i < process_places(m->config, role); i++) m->children[m->child_count++] = (struct child){.role = role, .index = i, .state = ROLE_STOPPED};
     }
     must(m->child_count <= CHILDREN_MAX);
 }
@@ -197,7 +195,9 @@ enum err child_start(struct master *m, struct child *c)
     c->state = ROLE_STARTING;
     c->was_ready = c->drained = c->ping_open = false;
     c->killed_for = NULL;
+    c->hung = false;
     c->started_ms = m->now_ms;
     c->started_wall_us = clock_wall_us();
-    return connect_peers(m, c);
+    e = connect_peers(m, c);
+    return e == ERR_NONE ? boxes_give(m, c) : e;
 }

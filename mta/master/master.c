@@ -72,6 +72,8 @@ static int open_self(struct master *m)
 static int start_children(struct master *m)
 {
     children_list(m);
+    int code = boxes_make(m);
+    if (code != 0) return code;
     if (ipc_reserve(m->child_count) != ERR_NONE) return fail("no memory for channels");
     for (uint32_t i = 0; i < m->child_count; i++) {
         enum err e = child_start(m, &m->children[i]);

@@ -46,6 +46,7 @@ struct child {
     bool was_ready;               /* this process has said READY */
     bool drained;                 /* this process has said DRAINED */
     const char *killed_for;       /* why we killed it; NULL = we did not */
+    bool hung;                    /* ... and it was for that */
     uint32_t restarts;
     uint64_t ready_ms, started_ms;
     int64_t started_wall_us;
@@ -55,6 +56,7 @@ struct child {
     bool ping_open;               /* not answered yet */
     uint32_t layers;
     uint8_t engine;
+    int box_fd, box_read_fd, grants_fd; /* of a worker's place, for good (box.c) */
 };
 
 struct master {
@@ -119,6 +121,12 @@ void child_print(struct buf *line, const struct child *c);
 void child_say(enum log_level level, const struct child *c, const char *text);
 /* child_forget - close what belongs to a process that is gone. */
 void child_forget(struct child *c);
+
+/* ---- box.c ---- */
+/* boxes_make - the memory files of every worker's place. Returns 0, or the exit code after one line was logged. */
+int boxes_make(struct master *m);
+/* boxes_give - to a process that is being started: its own, or to the manager all of them. */
+must_use enum err boxes_give(struct master *m, struct child *c);
 
 /* ---- watch.c ---- */
 void watch_receive(struct master *m, struct child *c);

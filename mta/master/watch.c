@@ -29,7 +29,8 @@ void watch_tell_state(struct master *m, const struct child *c)
 static void tell_death(struct master *m, const struct child *dead, pid_t pid, int status)
 {
     struct ipc_died d = {.role = (uint8_t)dead->role, .index = dead->index, .epoch = dead->epoch, .pid = (uint32_t)pid,
-        .signal = WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0, .exit_code = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 0};
+        .signal = WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0, .exit_code = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 0,
+        .by_master = dead->hung ? 1 : dead->killed_for != NULL ? 2 : 0};
     for (uint32_t i = 0; i < m->child_count; i++) {
         struct child *c = &m->children[i];
         if (c == dead || c->channel == NULL || !ipc_roles_talk(c->role, dead->role)) continue;
@@ -317,8 +318,12 @@ static void check_one(struct master *m, struct child *c)
         if (c->role != ROLE_MANAGER && m->now_ms - c->started_ms >= START_MS) child_kill(c, "it was not ready in time");
         return;
     }
-    if (c->ping_open && m->now_ms - c->ping_ms >= HANG_MS) child_kill(c, "it did not answer the watchdog");
-    else if (!c->ping_open && m->now_ms - c->ping_ms >= PING_EVERY_MS) ping(m, c);
+    if (c->ping_open && m->now_ms - c->ping_ms >= HANG_MS) {
+        c->hung = true;
+        child_kill(c, "it did not answer the watchdog");
+    } else if (!c->ping_open && m->now_ms - c->ping_ms >= PING_EVERY_MS) {
+        ping(m, c);
+    }
 }
 
 void watch_due(struct master *m)

@@ -132,6 +132,7 @@ static bool on_master(struct process *p, const struct ipc_record *record, enum e
         struct ipc_drain drain;
         struct ipc_log_to log_to;
         struct ipc_died died;
+        struct ipc_box box;
     } m;
     switch (record->type) {
     case IPC_PEER:
@@ -154,8 +155,10 @@ static bool on_master(struct process *p, const struct ipc_record *record, enum e
         *e = ipc_decode_died(record->body, &m.died);
         if (*e == ERR_NONE && p->role->died != NULL) p->role->died(p, &m.died);
         return true;
-    case IPC_BOX: /* for roles that keep one; no role does yet */
-        close(record->fd);
+    case IPC_BOX:
+        *e = ipc_decode_box(record->body, &m.box);
+        if (*e == ERR_NONE && p->role->box != NULL) p->role->box(p, &m.box, record->fd);
+        else close(record->fd);
         return true;
     default:
         return false;

@@ -36,16 +36,16 @@ void process_set_state(struct process *p, void *state) { p->state = state; }
 void *process_state(struct process *p) { return p->state; }
 void process_wake(struct process *p) { p->wake = true; }
 
-static uint16_t instances(const struct config *c, enum ipc_role role)
+uint16_t process_places(const struct config *c, enum ipc_role role)
 {
-    uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers : role == ROLE_DELIVER ? c->workers.delivers : 1;
+    uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers : role == ROLE_DELIVER ? c->workers.delivers + 1 : 1;
     must(count >= 1 && count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }
 
 uint16_t process_instances(const struct process *p, enum ipc_role role)
 {
-    return instances(p->config, role);
+    return process_places(p->config, role);
 }
 
 struct ipc_channel *process_channel(struct process *p, enum ipc_role role, uint16_t index)
@@ -108,7 +108,7 @@ static void make_places(struct process *p)
     for (enum ipc_role role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
         if (!ipc_roles_talk(p->role->id, role)) continue;
         p->first_place[role] = p->place_count;
-        p->role_places[role] = instances(p->config, role);
+        p->role_places[role] = process_places(p->config, role);
         for (uint16_t i = 0; i < p->role_places[role]; i++) p->places[p->place_count++] = (struct place){.role = role, .index = i};
     }
     must(p->place_count <= PLACES_MAX);

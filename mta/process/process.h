@@ -62,6 +62,8 @@ struct role {
     /* The master reaped a peer (DIED): manager and acceptor want to know pid and signal. NULL = not interested. It may come before or after
      * channel_gone, which is what says that no more messages come from it. */
     void (*died)(struct process *p, const struct ipc_died *m);
+    /* BOX from the master: descriptors of black boxes (mta/box/), before any work comes. It takes over `fd`. NULL = the role has to do with none. */
+    void (*box)(struct process *p, const struct ipc_box *m, int fd);
     /* Stop taking new work; return true when nothing is in hand any more (asked once a turn while draining, after turn()). NULL = at once. */
     bool (*drain)(struct process *p, bool time_is_up);
 };
@@ -80,7 +82,10 @@ void *process_state(struct process *p);
 /* process_channel - the channel to a single peer (manager, resolver, ...; index 0), or to number `index` of several; NULL while it is down.
  * ipc_send_<name>() on it queues; the skeleton flushes once at the end of the turn. */
 struct ipc_channel *process_channel(struct process *p, enum ipc_role role, uint16_t index);
-/* process_instances - how many processes of a role the configuration asks for (1, but for receiver and deliver). */
+/* process_places - how many processes of a role there are by the configuration: 1, but for receiver and deliver. Behind the delivery workers that it
+ * asks for stands one more, the quarantine worker, whose index is workers.delivers: it has one connection at a time, to a remote that has killed one.
+ * process_instances - the same for this process's configuration. */
+uint16_t process_places(const struct config *c, enum ipc_role role);
 uint16_t process_instances(const struct process *p, enum ipc_role role);
 /* process_violation - a peer's message made no sense: log ipc_violation with `why`, close the channel when the handler has returned, and tell the
  * master, who restarts the peer. channel_gone() follows. */
