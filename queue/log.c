@@ -272,6 +272,8 @@ void qlog_collect(struct qlog *log, struct qlog_progress *p)
     enum err e = log->job_error;
     if (done) log->job_state = JOB_IDLE;
     pthread_mutex_unlock(&log->lock);
+    /* A sync that takes longer than the watch: looked at, and to be looked at again later, not at once for ever. */
+    if (!done && clock_mono_ms() >= log->job_watch_ms) log->job_watch_ms = clock_mono_ms() + WATCH_MS;
 
     if (done && e == ERR_NONE) on_success(log, b, log->job_end);
     else if (done) on_failure(log, e);
