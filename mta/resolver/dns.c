@@ -4,7 +4,7 @@
 
 #include "mta/resolver/dns.h"
 
-enum { HEADER_BYTES = 12, LABEL_BYTES_MAX = 63, ANSWERS_MAX = 512, CLASS_IN = 1 };
+enum { HEADER_BYTES = 12, LABEL_BYTES_MAX = 63, ANSWERS_MAX = 65535 / 11 /* a record is no shorter */, CLASS_IN = 1, FLAG_TRUNCATED = 0x0200 };
 
 struct packet { struct bytes all; uint32_t at; };
 
@@ -109,6 +109,15 @@ static bool keep(const struct packet *p, const struct rr *r, struct dns_record *
     }
 }
 
+/* worst - the record that a list with room for no more can best do without. */
+static struct dns_record *worst(struct dns_result *list)
+{
+    struct dns_record *found = &list->records[0];
+    for (uint32_t i = 1; i < list->count; i++)
+        if (list->records[i].preference > found->preference) found = &list->records[i];
+    return found;
+}
+
 /* follow - one pass over the answers: the alias of `name`, when there is one. */
 static bool follow(const struct packet *start, uint16_t answers, struct dns_name *name, uint32_t *ttl, bool *moved)
 {
@@ -135,6 +144,7 @@ bool dns_parse(struct bytes packet, enum dns_type type, struct dns_result *out)
         return false;
     uint16_t asked_type, asked_class;
     if (!take_name(&p, &name) || !take_u16(&p, &asked_type) || !take_u16(&p, &asked_class) || asked_type != type || asked_class != CLASS_IN) return false;
+    if (flags & FLAG_TRUNCATED) return false; /* what is missing may be what counts: an empty list would bounce the mail */
     out->rcode = flags & 15;
     out->count = 0;
     out->cut = false;
@@ -143,16 +153,19 @@ bool dns_parse(struct bytes packet, enum dns_type type, struct dns_result *out)
     for (uint32_t aliases = 0; moved; aliases++) {
         if (aliases > DNS_CNAMES_MAX || !follow(&p, answers, &name, &out->ttl_s, &moved)) return false;
     }
+    struct dns_record candidate;
     for (uint16_t i = 0; i < answers; i++) {
         struct rr r;
         if (!take_rr(&p, &r)) return false;
         if (r.type != type || r.class != CLASS_IN || !same(&r.owner, &name)) continue;
-        if (out->count == DNS_RECORDS_MAX) {
+        if (!keep(&p, &r, &candidate)) return false;
+        if (out->count < DNS_RECORDS_MAX) {
+            out->records[out->count++] = candidate;
+        } else {
             out->cut = true;
-            break;
+            struct dns_record *loser = worst(out);
+            if (candidate.preference < loser->preference) *loser = candidate;
         }
-        if (!keep(&p, &r, &out->records[out->count])) return false;
-        out->count++;
         if (r.ttl < out->ttl_s) out->ttl_s = r.ttl;
     }
     if (out->ttl_s == UINT32_MAX) out->ttl_s = 0;

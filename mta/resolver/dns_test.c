@@ -107,12 +107,39 @@ static void test_parse_strange_octets_make_no_host_name(void **state)
     assert_false(result.records[0].name.is_host);
 }
 
+static void test_parse_truncated_answer_is_no_answer(void **state)
+{
+    (void)state;
+    uint8_t p[256];
+    uint32_t n = begin(p, DNS_MX, 0);
+    assert_true(dns_parse(bytes_of(p, n), DNS_MX, &result));
+    p[2] |= 2; /* TC: "no MX" is not what it says */
+    assert_false(dns_parse(bytes_of(p, n), DNS_MX, &result));
+}
+
+static void test_parse_more_records_than_are_kept_keeps_the_preferred(void **state)
+{
+    (void)state;
+    static uint8_t p[8192];
+    enum { MANY = DNS_RECORDS_MAX + 50 };
+    uint32_t n = begin(p, DNS_MX, MANY);
+    for (uint8_t i = 0; i < MANY; i++) {
+        const uint8_t data[] = {0, (uint8_t)(MANY - i), 1, 'x', 0xc0, 12};
+        n = record(p, n, 12, DNS_MX, data, sizeof data);
+    }
+    assert_true(dns_parse(bytes_of(p, n), DNS_MX, &result));
+    assert_true(result.cut);
+    assert_int_equal(result.count, DNS_RECORDS_MAX);
+    for (uint32_t i = 0; i < result.count; i++) assert_true(result.records[i].preference <= DNS_RECORDS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_mx_answer_gives_preferences_and_names), cmocka_unit_test(test_parse_alias_before_and_after_is_followed),
         cmocka_unit_test(test_parse_every_truncation_is_refused_or_whole),  cmocka_unit_test(test_parse_lies_are_refused),
         cmocka_unit_test(test_parse_alias_loop_ends),                       cmocka_unit_test(test_parse_strange_octets_make_no_host_name),
+        cmocka_unit_test(test_parse_truncated_answer_is_no_answer),         cmocka_unit_test(test_parse_more_records_than_are_kept_keeps_the_preferred),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
