@@ -154,6 +154,12 @@ void smtp_client_helo_only(struct smtp_client *c)
     c->helo_only = true;
 }
 
+void smtp_client_one_by_one(struct smtp_client *c)
+{
+    must(!c->greeted && !c->job);
+    c->one_by_one = true;
+}
+
 static bool has_unsayable(struct bytes text, uint8_t least)
 {
     for (uint32_t i = 0; i < text.len; i++) {

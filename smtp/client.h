@@ -123,6 +123,7 @@ struct smtp_client {
     uint8_t last_step, last_answer, last_move; /* of the last look-up, for a trace line */
     bool lmtp;                             /* reserved: LHLO, and one answer a recipient after the content */
     bool helo_only;                        /* EHLO is not tried */
+    bool one_by_one;                       /* each command waits for the answer to the last, whatever is offered */
     bool greeted;                          /* EHLO or HELO went well */
     bool closed;                           /* fx->close was given; nothing more happens */
     bool mail_sent, in_content;            /* for the job at hand */
@@ -145,6 +146,9 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *co
 
 /* smtp_client_helo_only - right after init: say HELO, not EHLO. */
 void smtp_client_helo_only(struct smtp_client *c);
+
+/* smtp_client_one_by_one - right after init: never pipeline. For a remote whose every answer is to be seen alone. */
+void smtp_client_one_by_one(struct smtp_client *c);
 
 /*
  * smtp_client_start - give it a message; only when smtp_client_can_start().

@@ -103,7 +103,8 @@ static bool may_speak(const struct smtp_client *c)
 {
     if (c->closed || c->say == SMTP_SAY_NOTHING) return false;
     if (c->pending_count == 0) return true;
-    return c->say == SMTP_SAY_FLIGHT && (c->caps.set & SMTP_CAP_PIPELINING) && c->pending_count < SMTP_CLIENT_PIPE_MAX;
+    if (c->say != SMTP_SAY_FLIGHT || c->one_by_one) return false;
+    return (c->caps.set & SMTP_CAP_PIPELINING) && c->pending_count < SMTP_CLIENT_PIPE_MAX;
 }
 
 void smtp_client_speak(struct smtp_client *c, struct smtp_client_effects *fx)

@@ -5,6 +5,7 @@
 #define MTA_DELIVER_DELIVER_H
 
 #include "base/heap.h"
+#include "mta/box/dot.h"
 #include "mta/config/config.h"
 #include "mta/ipc/ipc.h"
 #include "mta/process/process.h"
@@ -17,6 +18,8 @@ enum {
     FLIGHT_BYTES = 64 * 1024,      /* one send: commands, or a piece of content */
     SOCKET_WAIT_MS = 5000,         /* an ATTEMPT whose SOCKET does not come: the connection is gone already */
     JOB_RCPTS_BYTES_MAX = 1 << 20, /* recipients of one attempt */
+    ORPHAN_MS = 30000,             /* the manager is dead: what awaits the answer to its dot waits so long for it */
+    ORPHAN_KEEP_MS = 60000,        /* and its slot of the box stands so long for the next manager to read */
 };
 
 struct flight { /* memory of one send under way; kept in a free list */
@@ -49,6 +52,16 @@ struct session {
     uint64_t connection;           /* the manager's handle */
     int fd;                        /* -1 = the SOCKET has not come */
     bool receiving, sending, closing, closed_said, broken;
+    bool listed;                   /* in the table of connections */
+    bool orphan;                   /* its manager is dead; it waits for the answer to its dot, to leave it in the box */
+    bool dot_awaited;              /* DOT_INTENT was stored, a verdict was not */
+    bool pumping;                  /* in the list of those whose content is to go on */
+    bool pumped_end;               /* the flight holds the end of the content */
+    struct dot dot;                /* its answer, as far as it has come */
+    uint32_t pump_next;            /* index + 1 */
+    uint64_t freed;                /* in which order slots were freed */
+    uint64_t reuse_ms;             /* not taken again before this */
+    uint64_t orphan_until_ms;
     struct flight *flight;         /* being sent */
     uint32_t flight_len, flight_sent;
     struct job *job;
@@ -76,12 +89,17 @@ struct deliver {
     struct smtp_client_config timeouts;
     struct session *sessions;      /* SESSIONS_MAX; pages that were never used cost nothing */
     uint32_t table[SESSION_TABLE];
-    uint32_t free_head;            /* index + 1 of the free list through hash_next; 0 = the high mark grows */
+    uint32_t free_head, free_tail; /* index + 1 of the free list through hash_next, oldest first; 0 = the high mark grows */
+    uint64_t freed, freed_told;    /* slots freed so far; those up to freed_told: what was said of them has left this process */
+    uint32_t pump_head;            /* index + 1 of the list of those to pump */
     uint32_t high, count;
     struct heap timers;
     struct flight *flights;        /* free ones */
     struct rcpt_part part;
     uint8_t *scratch;              /* FLIGHT_BYTES: commands under construction */
+    struct box box;
+    bool box_begun;                /* this process has written into it: what the one before left has been read by then */
+    bool alone;                    /* this is the quarantine worker */
 };
 
 enum { DELIVER_TOKEN_SESSION = PROCESS_TOKEN_ROLE_FIRST };
@@ -96,7 +114,18 @@ void session_job(struct deliver *d, struct session *s, struct job *job);
 void session_quit(struct deliver *d, struct session *s);
 void session_event(struct deliver *d, const struct ring_event *e);
 void session_late(struct deliver *d, struct session *s);
-void session_abandon(struct deliver *d, struct session *s);
+/* session_orphan - the manager that gave the job is gone. Who awaits the answer to its dot goes on for that; the others end. */
+void session_orphan(struct deliver *d, struct session *s);
+/* sessions_pump - once a turn, after all parsing: content of those that may send goes on. First all of it is read and stuffed, then DOT_INTENT is stored
+ * where the end is in it, then it is submitted: a death while parsing finds no session between the intent and the send. */
+void sessions_pump(struct deliver *d);
+static inline struct box_slot *session_slot(const struct deliver *d, const struct session *s) { return box_slot(&d->box, (uint32_t)(s - d->sessions)); }
+
+/* box.c: the memory of the black box. */
+must_use enum err deliver_box_init(struct deliver *d);
+void deliver_box_came(struct process *p, const struct ipc_box *m, int fd);
+/* deliver_box_begin - before the first slot is used: nothing of the process before this one stays. */
+void deliver_box_begin(struct deliver *d);
 
 struct deliver *deliver_of_session(const struct session *s);
 

@@ -22,7 +22,7 @@ bool job_valid(const struct deliver *d, const struct ipc_attempt *m, int fd)
 {
     uint32_t before = has_part(d, m) ? d->part.count : 0;
     if (m->rcpt_count <= before && m->rcpts.len) return false;
-    if (m->rcpt_count < before || m->rcpt_count == 0) return false;
+    if (m->rcpt_count < before || m->rcpt_count == 0 || m->rcpt_count > BOX_RCPTS_MAX) return false;
     if (rcpt_list_check(m->rcpts, m->rcpt_count - before) != ERR_NONE) return false;
     return fd >= 0 ? m->content.len == 0 : m->content.len == m->body_bytes;
 }
@@ -72,6 +72,8 @@ void job_flush(struct deliver *d, struct session *s, bool last)
 {
     struct job *job = s->job;
     if (!job || !job->has_held) return;
+    job->has_held = false;
+    if (s->orphan) return; /* the box has it; who gave the job is dead */
     struct ipc_result *r = &job->held;
     r->last = last;
     r->connection_uses = s->client.messages;
@@ -79,7 +81,6 @@ void job_flush(struct deliver *d, struct session *s, bool last)
     r->transfer_us = (uint32_t)(clock_mono_us() - job->began_us);
     r->dsn_passed = (s->client.caps.set & SMTP_CAP_DSN) != 0;
     send_result(d, r);
-    job->has_held = false;
 }
 
 void job_verdict(void *context, uint32_t first, uint32_t count, const struct verdict *v)
@@ -87,7 +88,9 @@ void job_verdict(void *context, uint32_t first, uint32_t count, const struct ver
     struct session *s = context;
     struct job *job = s->job;
     must(job);
-    if (job->has_held) job_flush(deliver_of_session(s), s, false);
+    struct deliver *d = deliver_of_session(s);
+    box_rcpts(&d->box, session_slot(d, s), first, count, v);
+    if (job->has_held) job_flush(d, s, false);
     uint32_t n = v->text.len < sizeof job->held_text ? v->text.len : (uint32_t)sizeof job->held_text;
     if (n) memcpy(job->held_text, v->text.ptr, n);
     job->held = (struct ipc_result){

@@ -121,6 +121,8 @@ static enum err setup(struct process *p)
     d->part.octets = malloc(JOB_RCPTS_BYTES_MAX);
     if (!d->sessions || !d->scratch || !d->part.octets || heap_init(&d->timers, SESSIONS_MAX) != ERR_NONE)
         process_fatal(p, PROCESS_EXIT_FAILED, "the tables of a delivery worker", BYTES("memory"), ERR_NO_MEMORY);
+    if (deliver_box_init(d) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "the black box", BYTES("memory"), ERR_NO_MEMORY);
+    d->alone = process_index(p) >= d->config->workers.delivers;
     set_timeouts(d);
     return ERR_NONE;
 }
@@ -135,6 +137,7 @@ static void turn(struct process *p)
     struct deliver *d = deliver_of(p);
     for (struct heap_node *n = heap_first(&d->timers); n && n->key <= process_now_ms(p); n = heap_first(&d->timers))
         session_late(d, (struct session *)(void *)n);
+    sessions_pump(d);
 }
 
 static uint64_t deadline(struct process *p)
@@ -145,8 +148,10 @@ static uint64_t deadline(struct process *p)
 
 static void channel_open(struct process *p, struct ipc_channel *c)
 {
-    (void)p;
-    (void)c;
+    struct deliver *d = deliver_of(p);
+    if (ipc_peer(c) != ROLE_MANAGER) return;
+    d->box.manager_epoch = ipc_peer_epoch(c);
+    if (d->box_begun) box_manager(&d->box, ipc_peer_epoch(c));
 }
 
 static void channel_gone(struct process *p, struct ipc_channel *c)
@@ -154,7 +159,7 @@ static void channel_gone(struct process *p, struct ipc_channel *c)
     struct deliver *d = deliver_of(p);
     if (ipc_peer(c) != ROLE_MANAGER) return;
     for (uint32_t i = 0; i < d->high; i++)
-        if (d->sessions[i].used && !d->sessions[i].closing) session_abandon(d, &d->sessions[i]);
+        if (d->sessions[i].used) session_orphan(d, &d->sessions[i]);
 }
 
 /* drain - jobs in hand end; idle connections say QUIT. */
@@ -181,5 +186,6 @@ const struct role role_deliver = {
     .message = deliver_message,
     .channel_open = channel_open,
     .channel_gone = channel_gone,
+    .box = deliver_box_came,
     .drain = drain,
 };

@@ -36,13 +36,28 @@ struct session *session_find(struct deliver *d, uint64_t connection)
     return NULL;
 }
 
+/*
+ * take_free - the slot that has been free for longest, or a new one. What the box says of a connection must stand until the manager has heard of its end:
+ * slots whose last words still wait in our channel are not taken.
+ */
+static uint32_t take_free(struct deliver *d)
+{
+    struct ipc_channel *manager = process_channel(d->process, ROLE_MANAGER, 0);
+    if (manager && ipc_waiting_bytes(manager) == 0) d->freed_told = d->freed;
+    struct session *oldest = d->free_head ? &d->sessions[d->free_head - 1] : NULL;
+    if (!oldest || oldest->freed > d->freed_told || oldest->reuse_ms > now_ms(d)) return d->high < SESSIONS_MAX ? d->high++ : (uint32_t)SESSIONS_MAX;
+    uint32_t index = d->free_head - 1;
+    d->free_head = oldest->hash_next;
+    if (!d->free_head) d->free_tail = 0;
+    return index;
+}
+
 struct session *session_make(struct deliver *d, uint64_t connection)
 {
-    uint32_t index = d->free_head ? d->free_head - 1 : d->high;
+    if (!d->box_begun) deliver_box_begin(d);
+    uint32_t index = take_free(d);
     if (index >= SESSIONS_MAX) return NULL;
     struct session *s = &d->sessions[index];
-    if (d->free_head) d->free_head = s->hash_next;
-    else d->high++;
     uint32_t generation = (s->generation + 1) & 0xffffff;
     memset(s, 0, offsetof(struct session, label));
     s->generation = generation;
@@ -52,19 +67,32 @@ struct session *session_make(struct deliver *d, uint64_t connection)
     uint32_t *head = &d->table[bucket(connection)];
     s->hash_next = *head;
     *head = index + 1;
+    s->listed = true;
+    box_open(&d->box, index, connection);
     d->count++;
     worker = d;
     return s;
 }
 
-static void unlink_session(struct deliver *d, struct session *s)
+static void unlist(struct deliver *d, struct session *s)
 {
     uint32_t self = (uint32_t)(s - d->sessions) + 1;
     uint32_t *at = &d->table[bucket(s->connection)];
+    if (!s->listed) return;
     while (*at != self) at = &d->sessions[*at - 1].hash_next;
     *at = s->hash_next;
-    s->hash_next = d->free_head;
-    d->free_head = self;
+    s->listed = false;
+}
+
+static void give_free(struct deliver *d, struct session *s)
+{
+    uint32_t self = (uint32_t)(s - d->sessions) + 1;
+    s->freed = ++d->freed;
+    s->reuse_ms = s->orphan ? now_ms(d) + ORPHAN_KEEP_MS : 0;
+    s->hash_next = 0;
+    if (d->free_tail) d->sessions[d->free_tail - 1].hash_next = self;
+    else d->free_head = self;
+    d->free_tail = self;
 }
 
 static void release_flight(struct deliver *d, struct session *s)
@@ -86,13 +114,15 @@ static struct flight *take_flight(struct deliver *d)
 /* free_when_idle - the last event of a closing session came, or there was none to come. */
 static void free_when_idle(struct deliver *d, struct session *s)
 {
-    if (!s->closing || s->receiving || s->sending) return;
+    if (!s->closing || s->receiving || s->sending || s->pumping) return;
     if (s->fd >= 0) ring_close(process_ring(d->process), s->fd);
     release_flight(d, s);
     job_free(s->job);
     s->job = NULL;
     heap_remove(&d->timers, &s->timer);
-    unlink_session(d, s);
+    unlist(d, s);
+    box_end(&d->box, session_slot(d, s));
+    give_free(d, s);
     s->used = false;
     d->count--;
 }
@@ -107,7 +137,7 @@ static void shut(struct deliver *d, struct session *s)
 
 static void say_closed(struct deliver *d, struct session *s, const struct verdict *v, bool helo_only_next, bool reuse_off)
 {
-    if (s->closed_said) return;
+    if (s->closed_said || s->orphan) return;
     s->closed_said = true;
     struct ipc_closed m = {
         .connection = s->connection, .helo_only_next = helo_only_next, .reuse_off = reuse_off, .class = v->class, .scope = v->scope, .step = v->step,
@@ -151,17 +181,27 @@ static void lose(struct deliver *d, struct session *s)
     act(d, s, &fx);
 }
 
-/* pump - the next flight of content; DOT's place: the machine is told before the send that holds the end is submitted. */
-static void pump(struct deliver *d, struct session *s)
+/* pump_later - the session's turn to send content comes when all parsing of this loop turn is over. */
+static void pump_later(struct deliver *d, struct session *s)
+{
+    if (s->pumping) return;
+    s->pumping = true;
+    s->pump_next = d->pump_head;
+    d->pump_head = (uint32_t)(s - d->sessions) + 1;
+}
+
+/* fill - the next flight of content. What is in it came from strangers too. */
+static void fill(struct deliver *d, struct session *s)
 {
     if (!s->flight) s->flight = take_flight(d);
     if (!s->flight) {
         s->broken = true;
         return;
     }
-    bool end = false;
     struct buf out = buf_over(s->flight->octets, FLIGHT_BYTES);
-    enum err e = pump_fill(s, &out, &end);
+    box_parse_begin(&d->box, session_slot(d, s), STEP_BODY);
+    enum err e = pump_fill(s, &out, &s->pumped_end);
+    box_parse_end(session_slot(d, s));
     if (e != ERR_NONE) {
         /* The end is never sent, so the remote has no message; closing tells it so. */
         log_err(LOG_LEVEL_ERROR, "cannot read a message's body", BYTES("body"), e);
@@ -169,10 +209,43 @@ static void pump(struct deliver *d, struct session *s)
         s->broken = true;
         return;
     }
-    if (end) smtp_client_content_sent(&s->client, now_ms(d));
     s->flight_len = out.len;
     s->flight_sent = 0;
-    send_more(d, s);
+}
+
+/* intend_dot - the send that is about to be submitted holds the end: from here on the remote may have the message. */
+static void intend_dot(struct deliver *d, struct session *s)
+{
+    struct box_slot *slot = session_slot(d, s);
+    box_dot_intent(&d->box, slot);
+    smtp_client_content_sent(&s->client, now_ms(d));
+    s->pumped_end = false;
+    s->dot = (struct dot){0};
+    s->dot_awaited = !s->client.early;
+    if (s->client.early) box_dot(&d->box, slot, BOX_DOT_JUNK, 0); /* an answer that began before its question */
+}
+
+static void set_timer(struct deliver *d, struct session *s);
+
+void sessions_pump(struct deliver *d)
+{
+    uint32_t all = d->pump_head;
+    d->pump_head = 0;
+    for (uint32_t at = all; at; at = d->sessions[at - 1].pump_next)
+        if (!d->sessions[at - 1].closing) fill(d, &d->sessions[at - 1]);
+    for (uint32_t at = all, next; at; at = next) {
+        struct session *s = &d->sessions[at - 1];
+        next = s->pump_next;
+        s->pumping = false;
+        if (s->closing) {
+            free_when_idle(d, s);
+            continue;
+        }
+        if (!s->broken && s->pumped_end) intend_dot(d, s);
+        if (!s->broken) send_more(d, s);
+        if (s->broken) lose(d, s);
+        else set_timer(d, s);
+    }
 }
 
 static void end_job(struct deliver *d, struct session *s)
@@ -196,7 +269,8 @@ static void set_timer(struct deliver *d, struct session *s)
 {
     if (s->closing) return;
     if (!s->client.deadline_ms) heap_remove(&d->timers, &s->timer);
-    else must(heap_put(&d->timers, &s->timer, s->client.deadline_ms) == ERR_NONE); /* room for every session was made */
+    else must(heap_put(&d->timers, &s->timer, s->orphan && s->orphan_until_ms < s->client.deadline_ms ? s->orphan_until_ms : s->client.deadline_ms) ==
+              ERR_NONE); /* room for every session was made */
 }
 
 static void act(struct deliver *d, struct session *s, struct smtp_client_effects *fx)
@@ -204,6 +278,10 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
     if (!s->greeting_us && s->client.greeted) s->greeting_us = (uint32_t)(clock_mono_us() - s->opened_us);
     bool was_job = s->job && s->job->started;
     if (fx->job_done) end_job(d, s);
+    if (s->orphan && !s->job) { /* its answer is in the box; nobody is left to hear more */
+        shut(d, s);
+        return;
+    }
     send_commands(d, s, buf_bytes(&fx->out));
     if (fx->close) {
         /* A job that got no verdict at all goes back with CLOSED: the manager returns it. */
@@ -216,7 +294,7 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
     if (fx->want_content && !s->closing) {
         fx->want_content = false;
         pump_begin(s);
-        if (!s->sending) pump(d, s);
+        if (!s->sending) pump_later(d, s);
     }
     if (s->broken) {
         lose(d, s);
@@ -241,6 +319,8 @@ void session_socket(struct deliver *d, struct session *s, const struct ipc_socke
     memcpy(s->helo, m->helo.ptr, m->helo.len);
     smtp_client_init(&s->client, &d->timeouts, bytes_of(s->helo, s->helo_len), bytes_of(s->label, s->label_len), job_verdict, s, now_ms(d));
     if (m->helo_only) smtp_client_helo_only(&s->client);
+    if (d->alone) smtp_client_one_by_one(&s->client);
+    session_slot(d, s)->peer = m->remote;
     struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
     if (ring_receive(process_ring(d->process), fd, token_of(d, s)) == ERR_NONE) s->receiving = true;
     else s->broken = true;
@@ -251,6 +331,8 @@ void session_socket(struct deliver *d, struct session *s, const struct ipc_socke
 void session_job(struct deliver *d, struct session *s, struct job *job)
 {
     s->job = job;
+    s->dot_awaited = false;
+    box_attempt(&d->box, session_slot(d, s), job->attempt, job->said.rcpt_count);
     if (s->fd < 0) {
         s->wait_until_ms = now_ms(d) + SOCKET_WAIT_MS;
         must(heap_put(&d->timers, &s->timer, s->wait_until_ms) == ERR_NONE);
@@ -269,6 +351,33 @@ void session_quit(struct deliver *d, struct session *s)
     act(d, s, &fx);
 }
 
+/* step_of - what the remote answers now. */
+static enum mail_step step_of(const struct session *s)
+{
+    static const uint8_t steps[SMTP_CLIENT_STEP_COUNT] = {
+        STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_RSET, STEP_QUIT, STEP_IDLE};
+    const struct smtp_client *c = &s->client;
+    if (c->pending_count) return (enum mail_step)steps[c->pending[c->pending_head].step];
+    return c->in_content ? STEP_BODY : STEP_IDLE;
+}
+
+/* look - octets of the remote, before the eyes of the machine. Whether the message was taken is decided and stored first, by a function that cannot fail. */
+static void look(struct deliver *d, struct session *s, struct bytes in, struct smtp_client_effects *fx)
+{
+    struct box_slot *slot = session_slot(d, s);
+    box_keep(slot, in, !s->dot_awaited && s->client.reply.bytes == 0);
+    box_parse_begin(&d->box, slot, step_of(s));
+    if (s->dot_awaited) {
+        enum box_dot dot = dot_feed(&s->dot, in);
+        if (dot != BOX_DOT_PARTIAL) {
+            box_dot(&d->box, slot, dot, dot == BOX_DOT_CODE ? s->dot.code : 0);
+            s->dot_awaited = false;
+        }
+    }
+    smtp_client_feed(&s->client, in, now_ms(d), fx);
+    box_parse_end(slot);
+}
+
 static void received(struct deliver *d, struct session *s, const struct ring_event *e)
 {
     s->receiving = false;
@@ -277,7 +386,7 @@ static void received(struct deliver *d, struct session *s, const struct ring_eve
     if (e->result <= 0) {
         smtp_client_gone(&s->client, now_ms(d), &fx);
     } else {
-        smtp_client_feed(&s->client, e->data, now_ms(d), &fx);
+        look(d, s, e->data, &fx);
         /* The job ends before the next one starts, so that their verdicts do not mix. */
         if (fx.job_done && !fx.close) {
             end_job(d, s);
@@ -303,7 +412,8 @@ static void sent(struct deliver *d, struct session *s, const struct ring_event *
     if (s->flight_sent < s->flight_len) {
         send_more(d, s);
     } else if (s->source != CONTENT_NONE) {
-        pump(d, s);
+        pump_later(d, s);
+        return;
     } else {
         release_flight(d, s);
         struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
@@ -342,9 +452,16 @@ void session_late(struct deliver *d, struct session *s)
     act(d, s, &fx);
 }
 
-/* session_abandon - the manager that gave the job is gone: nobody would hear the verdict. */
-void session_abandon(struct deliver *d, struct session *s)
+void session_orphan(struct deliver *d, struct session *s)
 {
-    s->closed_said = true;
-    shut(d, s);
+    bool answer_awaited = s->job && s->dot_awaited;
+    unlist(d, s); /* the next manager may use the same number for another connection */
+    s->orphan = true;
+    if (s->closing) return;
+    if (!answer_awaited) {
+        shut(d, s);
+        return;
+    }
+    s->orphan_until_ms = now_ms(d) + ORPHAN_MS;
+    set_timer(d, s);
 }
