@@ -223,9 +223,25 @@ void smtp_client_content_sent(struct smtp_client *c, uint64_t now_ms)
     arm(c, now_ms);
 }
 
-void smtp_client_content_progress(struct smtp_client *c, uint64_t now_ms)
+/* too_slow - account for content; true when a whole window had less than the least rate wants. A sip now and then is progress, and yet would
+ * hold a connection for days. */
+static bool too_slow(struct smtp_client *c, uint32_t bytes, uint64_t now_ms)
 {
-    if (c->in_content) arm(c, now_ms);
+    if (c->rate_began_ms == 0) c->rate_began_ms = now_ms ? now_ms : 1;
+    c->rate_bytes += bytes;
+    uint64_t elapsed_ms = now_ms > c->rate_began_ms ? now_ms - c->rate_began_ms : 0;
+    if (elapsed_ms < SMTP_CLIENT_RATE_WINDOW_MS) return false;
+    if (c->rate_bytes < elapsed_ms / 1000 * c->config->content_rate_min) return true;
+    c->rate_began_ms = now_ms;
+    c->rate_bytes = 0;
+    return false;
+}
+
+void smtp_client_content_progress(struct smtp_client *c, uint32_t bytes, uint64_t now_ms)
+{
+    if (!c->in_content) return;
+    if (too_slow(c, bytes, now_ms)) c->deadline_ms = now_ms;
+    else arm(c, now_ms);
 }
 
 void smtp_client_quit(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx)

@@ -53,6 +53,7 @@ enum smtp_client_step {
 struct smtp_client_config { /* shared, outlives the client */
     /* By step, for the whole reply; BODY: between two reports of progress; IDLE: until QUIT is said. smtp_client_config_init() fills in. */
     uint64_t timeout_ms[SMTP_CLIENT_STEP_COUNT];
+    uint32_t content_rate_min; /* octets a second that the remote must take, averaged over SMTP_CLIENT_RATE_WINDOW_MS; 0 = no minimum */
 };
 
 /* smtp_client_config_init - the timeouts of the table (RFC 5321 4.5.3.2). */
@@ -75,6 +76,7 @@ must_use enum err smtp_client_job_check(const struct smtp_client_job *job);
 enum {
     SMTP_CLIENT_PIPE_MAX = 256,            /* commands awaiting their reply; bounds what a pipelined flight may hold */
     SMTP_CLIENT_COMMAND_BYTES_MAX = 1536,  /* RCPT with address 320, ORCPT 500, NOTIFY; MAIL with address 320, ENVID 100, and the rest: < 1,000 */
+    SMTP_CLIENT_RATE_WINDOW_MS = 60 * 1000, /* as for clients' content: short enough to end a sipper, long enough for a slow line */
     SMTP_CLIENT_TEXT_BYTES_MAX = 640,      /* our own words about a failure: a sentence and a host name with address */
 };
 
@@ -117,6 +119,7 @@ struct smtp_client {
     struct smtp_capabilities caps;
     struct smtp_reply reply;               /* the reply that is being read, or the last one */
     uint64_t deadline_ms;                  /* monotonic; call smtp_client_late() when it has passed; 0 = none */
+    uint64_t rate_began_ms, rate_bytes;    /* content taken in the current window of the minimum rate; 0 = no window is open */
     uint32_t pending_head, pending_count;  /* ring of sent commands: the only receive state */
     struct smtp_client_pending pending[SMTP_CLIENT_PIPE_MAX];
     uint8_t say;                           /* what is to be said next (smtp/client_table.h) */
@@ -170,10 +173,10 @@ void smtp_client_late(struct smtp_client *c, uint64_t now_ms, struct smtp_client
 /*
  * smtp_client_content_sent - the end of the content is about to be submitted: call it before that send is submitted, so that an answer, or a
  * loss, from then on is judged as one to the final dot. Only after want_content, once, and not after close.
- * smtp_client_content_progress - some content was taken by the network: the deadline moves.
+ * smtp_client_content_progress - so many octets of content were taken by the network: the deadline moves, unless a whole window had too few.
  */
 void smtp_client_content_sent(struct smtp_client *c, uint64_t now_ms);
-void smtp_client_content_progress(struct smtp_client *c, uint64_t now_ms);
+void smtp_client_content_progress(struct smtp_client *c, uint32_t bytes, uint64_t now_ms);
 
 /* smtp_client_quit - say QUIT; without a job only. Before the greeting it just closes. */
 void smtp_client_quit(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);

@@ -110,7 +110,7 @@ static void on_event(struct world *w)
         smtp_client_content_sent(&w->c, w->now_ms);
     } else if (what < 0xF4) {
         w->now_ms += 1000;
-        smtp_client_content_progress(&w->c, w->now_ms);
+        smtp_client_content_progress(&w->c, what, w->now_ms);
     } else if (what < 0xF8) {
         if (!w->busy) smtp_client_quit(&w->c, w->now_ms, &w->fx);
     } else if (what < 0xFC) {

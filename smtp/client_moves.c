@@ -255,6 +255,7 @@ static void send_body(struct smtp_client *c, const struct smtp_client_pending *p
         return;
     }
     c->in_content = true;
+    c->rate_began_ms = c->rate_bytes = 0;
     c->early = false;
     fx->want_content = true;
 }

@@ -426,6 +426,27 @@ static void test_client_deadline_is_for_the_whole_reply(void **state)
     assert_int_equal(w.c.deadline_ms, 400000);
 }
 
+static void test_client_content_sipped_ends_by_the_rate(void **state)
+{
+    (void)state;
+    static struct world w;
+    world_open(&w);
+    w.config.content_rate_min = 100;
+    set_job(&w, 1);
+    play(&w, "START|" FULL);
+    smtp_client_feed(&w.c, BYTES(OK OK GO), 0, &w.fx); /* content is wanted, and none is sent yet */
+    uint64_t wait_ms = w.config.timeout_ms[SMTP_CLIENT_BODY];
+    smtp_client_content_progress(&w.c, 6000, 1000);
+    smtp_client_content_progress(&w.c, 1, 61000); /* 100 octets a second: enough, and a new window */
+    assert_int_equal(w.c.deadline_ms, 61000 + wait_ms);
+    smtp_client_content_progress(&w.c, 5998, 120000);
+    assert_int_equal(w.c.deadline_ms, 120000 + wait_ms);
+    smtp_client_content_progress(&w.c, 1, 121000); /* one octet short */
+    assert_int_equal(w.c.deadline_ms, 121000);
+    smtp_client_late(&w.c, 121000, &w.fx);
+    assert_true(w.fx.close && w.fx.next_host);
+}
+
 static void test_client_answer_begun_before_the_end_cannot_deliver(void **state)
 {
     (void)state;
@@ -489,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_client_mailmax_ends_reuse),
         cmocka_unit_test(test_client_flight_longer_than_ring_and_room),
         cmocka_unit_test(test_client_deadline_is_for_the_whole_reply),
+        cmocka_unit_test(test_client_content_sipped_ends_by_the_rate),
         cmocka_unit_test(test_client_answer_begun_before_the_end_cannot_deliver),
         cmocka_unit_test(test_client_helo_only_never_says_ehlo),
         cmocka_unit_test(test_client_job_check_refuses_what_cannot_be_said),

@@ -107,6 +107,7 @@ static void set_timeouts(struct deliver *d)
     t[SMTP_CLIENT_RSET] = c->timeouts.rset;
     t[SMTP_CLIENT_QUIT] = c->timeouts.quit;
     t[SMTP_CLIENT_IDLE] = c->timeouts.idle;
+    d->timeouts.content_rate_min = c->limits.data_rate;
 }
 
 static enum err setup(struct process *p)

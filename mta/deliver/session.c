@@ -408,7 +408,7 @@ static void sent(struct deliver *d, struct session *s, const struct ring_event *
         return;
     }
     s->flight_sent += (uint32_t)e->result;
-    if (s->client.in_content) smtp_client_content_progress(&s->client, now_ms(d));
+    if (s->client.in_content) smtp_client_content_progress(&s->client, (uint32_t)e->result, now_ms(d));
     if (s->flight_sent < s->flight_len) {
         send_more(d, s);
     } else if (s->source != CONTENT_NONE) {
