@@ -1,55 +1,15 @@
 """kill -9 in the middle, of each role in turn and of all at once: whatever a client was told 250 for arrives."""
-import os
-import signal
-import threading
-import time
-
 from harness import mail, smtp
 from harness.core import limit, wait_for
+from harness.killer import Killer
 
 
-class Killer:
-    """Kills one process of a role, again and again, as soon as it has been started anew."""
-
-    def __init__(self, mta, role, every):
-        self.mta, self.role, self.every, self.kills, self.running = mta, role, every, 0, True
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def victim(self):
-        """Pids by name of the kernel, since the control process may be the victim."""
-        found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    if open(f"/proc/{entry}/comm").read().strip() == f"mta-{self.role}":
-                        found.append(int(entry))
-                except OSError:
-                    pass
-        return found
-
-    def work(self):
-        while self.running:
-            time.sleep(self.every)
-            pids = self.victim()
-            if pids and self.running:
-                try:
-                    os.kill(pids[self.kills % len(pids)], signal.SIGKILL)
-                    self.kills += 1
-                except ProcessLookupError:
-                    pass
-
-    def stop(self):
-        self.running = False
-        self.thread.join()
-
-
-def survive(world, role, count=1500, every=0.4, maildir=False, kills=3):
+def survive(world, role, count=2500, every=0.4, maildir=False, kills=4):
     sink = smtp.Sink()
     routes = "route box { match any; maildir @DIR@/mail/{domain}/{local} }" if maildir else "route out { match any; relay smtp://127.0.0.2:25 }"
     mta = world.mtad(routes=routes, queue="retry 1s; expire 1d", extra="mailbox { create on }\ntimeouts { data-end 10s; ehlo 10s }")
     ledger = mail.Ledger(count, sessions=6, size=1500, give_up=50)
-    killer = Killer(mta, role, every)
+    killer = Killer(role, every)
     wait_for("some kills in the middle", lambda: killer.kills >= kills or len(ledger.acknowledged) >= count * 0.8, 40)
     killer.stop()
     ledger.finish()
@@ -66,7 +26,7 @@ def survive(world, role, count=1500, every=0.4, maildir=False, kills=3):
 
 @limit(150)
 def test_manager_killed(world):
-    survive(world, "manager", every=1.0)
+    survive(world, "manager", every=0.7)
 
 
 @limit(150)

@@ -1,4 +1,4 @@
-"""smtp-source through Bulkhead into smtp-sink, and into a sink that counts ids. The 100,000 of them: tests/campaigns/hundred-thousand."""
+"""smtp-source through Bulkhead into smtp-sink, and into a sink that counts ids. The 100,000 of them: tests/campaign/hundred-thousand."""
 import collections
 import os
 import threading

@@ -80,7 +80,9 @@ class Ledger:
 
     def compare(self, contents):
         """Lost ids must be none; returns how many messages arrived more than once."""
-        arrived = collections.Counter(filter(None, (id_of(c) for c in contents)))
+        return self.compare_ids(collections.Counter(filter(None, (id_of(c) for c in contents))))
+
+    def compare_ids(self, arrived):
         lost = self.acknowledged - set(arrived)
         assert not lost, f"{len(lost)} of {len(self.acknowledged)} acknowledged messages were lost: {sorted(lost)[:20]}"
         return sum(n - 1 for n in arrived.values())

@@ -1,4 +1,5 @@
 """SMTP peers for tests: a sink that follows a script, and a plain client. Both work on octets and trust nothing of Bulkhead's."""
+import collections
 import re
 import socket
 import threading
@@ -102,7 +103,9 @@ class Sink:
     """A server that takes mail. `answers` maps a step ("banner", "EHLO", "MAIL", "RCPT", "DATA", "DOT", "QUIT", ...) to octets to send instead of the usual
     reply, or to a function(session, line) that returns octets, None (usual reply) or False (close now)."""
 
-    def __init__(self, address=("127.0.0.2", 25), answers=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8")):
+    def __init__(self, address=("127.0.0.2", 25), answers=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8"),
+                 keep_content=True):
+        self.keep_content, self.ids = keep_content, collections.Counter()   # without: only the ids of tests/harness/mail.py are counted
         self.address, self.answers, self.extensions = address, answers or {}, extensions
         self.messages, self.sessions, self.lines = [], 0, []
         self.offered = None   # the last content that came, for an answer to the final dot
@@ -224,9 +227,15 @@ class Session:
         special = self.sink.answers.get("DOT")
         self.sink.offered = message
         if special is None:
-            with self.sink.lock:
-                self.sink.messages.append(message)
+            self.note(message)
         if self.answer("DOT", "", b"250 2.0.0 Ok: taken\r\n") and special is not None:
-            with self.sink.lock:
-                self.sink.messages.append(message)
+            self.note(message)
         self.reset()
+
+    def note(self, message):
+        """It counts as arrived: before a 250 that nothing keeps us from sending, else after it."""
+        with self.sink.lock:
+            if self.sink.keep_content:
+                self.sink.messages.append(message)
+            else:
+                self.sink.ids[re.search(rb"<id-([\w.-]+)-x@ledger", message.content).group(1).decode()] += 1
