@@ -30,7 +30,7 @@ static int ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max)
+static struct attempt *take_next(struct manager *m, uint64_t destination, uint32_t rcpts_max)
 {
     struct attempt *a = slots_take(&m->attempts);
     if (!a) return NULL;
@@ -57,6 +57,14 @@ struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t r
     a->taken_ms = process_now_ms(m->process);
     a->taken_wall_us = process_now_wall_us(m->process);
     a->daemon = "error";
+    return a;
+}
+
+struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max)
+{
+    struct attempt *a;
+    do a = take_next(m, destination, rcpts_max);
+    while (a && orphans_claim(m, a)); /* an earlier manager had it in hand: it is settled by the box, not sent */
     return a;
 }
 
@@ -90,6 +98,7 @@ void attempt_by(struct attempt *a, const char *daemon, struct bytes relay)
 
 void attempt_return(struct manager *m, struct attempt *a)
 {
+    boxes_done(m, a->grant);
     queue_return(m->queue, a->message, a->rcpts, a->rcpt_count);
     attempt_give_back(m, a);
 }
@@ -190,6 +199,7 @@ static void send_off(struct manager *m, struct attempt *a, const struct queue_co
 {
     if (a->to_mailbox ? send_delivery(m, a, content) : send_attempt(m, a, content)) {
         a->state = ATTEMPT_SENT;
+        if (!a->to_mailbox) boxes_grant(m, a, slots_find(&m->connections, a->connection));
         return;
     }
     if (content->fd >= 0) close(content->fd);
@@ -283,7 +293,8 @@ static struct bounce_of bounce_of(struct manager *m, const struct attempt *a, co
     const struct connection *c = slots_find(&m->connections, a->connection);
     return (struct bounce_of){
         .kind = BOUNCE_OUTCOME, .id = a->message, .original = a->record, .results = r, .count = a->rcpt_count, .dsn_passed = a->dsn_passed,
-        .final_here = !c, .remote_mta = c ? bytes_of(c->host_name, c->host_len) : (struct bytes){0},
+        .final_here = !c && !a->connection,
+        .remote_mta = c ? bytes_of(c->host_name, c->host_len) : a->connection ? bytes_of(a->relay_name, a->relay_len) : (struct bytes){0},
     };
 }
 
@@ -318,7 +329,8 @@ static bool record(struct manager *m, struct attempt *a, struct queue_result *r,
     log_results(m, a, r);
     if (owed) bounce_logged(&b, &bounce);
     spell_out(m, a, r);
-    enum err e = queue_outcome(m->queue, a->message, r, a->rcpt_count, owed ? &bounce : NULL, 0, process_now_wall_us(m->process), process_now_ms(m->process));
+    enum err e = queue_outcome(m->queue, a->message, r, a->rcpt_count, owed ? &bounce : NULL, a->grant, process_now_wall_us(m->process), process_now_ms(m->process));
+    if (e == ERR_NONE) a->grant = 0; /* it is free when the outcome is durable */
     if (e != ERR_NONE) log_err(LOG_LEVEL_ERROR, "an outcome could not be recorded", BYTES("queue"), e);
     return e == ERR_NONE;
 }
@@ -420,81 +432,4 @@ void attempts_retry(struct manager *m)
         a->blocked = false;
         attempt_settle(m, a);
     }
-}
-
-/* ---- what workers say ---- */
-
-static struct verdict verdict_of(const struct ipc_result *in)
-{
-    return (struct verdict){
-        .class = in->class, .scope = in->scope, .step = in->step, .maybe_duplicate = in->maybe_duplicate, .remote = in->remote, .code = in->code,
-        .enhanced = {in->enhanced_class, in->enhanced_subject, in->enhanced_detail}, .text = in->text,
-    };
-}
-
-/* site_news - what a result says about its destination as a whole. */
-static void site_news(struct manager *m, const struct attempt *a, const struct verdict *v)
-{
-    if (v->class == VERDICT_DELIVERED || (v->class != VERDICT_NONE && v->scope != SCOPE_SITE)) {
-        queue_site_ok(m->queue, a->destination);
-    } else if (v->class == VERDICT_LATER) {
-        queue_site_failed(m->queue, a->destination, v->text, process_now_wall_us(m->process));
-    }
-}
-
-void manager_on_result(struct process *p, struct ipc_channel *from, const struct ipc_result *in, int fd)
-{
-    (void)fd;
-    struct manager *m = manager_of(p);
-    struct attempt *a = slots_find(&m->attempts, in->attempt);
-    if (!a || a->to_mailbox) return;
-    struct connection *c = slots_find(&m->connections, a->connection);
-    if (!c || c->worker != ipc_peer_index(from) || c->worker_epoch != ipc_peer_epoch(from) || c->attempt != in->attempt) {
-        process_violation(p, from, "a RESULT for an attempt that this worker was not given");
-        return;
-    }
-    struct verdict v = verdict_of(in);
-    if (v.class == VERDICT_DELIVERED && v.code / 100 != 2) {
-        process_violation(p, from, "a delivery without a positive reply");
-        return;
-    }
-    if (a->state != ATTEMPT_SENT) return;
-    if (v.class != VERDICT_NONE && !attempt_run(a, in->first, in->count, &v)) {
-        process_violation(p, from, "a RESULT for recipients that the attempt has not");
-        return;
-    }
-    if (in->dsn_passed) a->dsn_passed = true;
-    site_news(m, a, &v);
-    if (!in->last) return;
-    a->greeting_us = in->greeting_us;
-    a->transfer_us = in->transfer_us;
-    attempt_settle(m, a);
-    c->attempt = 0;
-    connection_free_for_next(m, c);
-}
-
-void manager_on_delivered(struct process *p, struct ipc_channel *from, const struct ipc_delivered *in, int fd)
-{
-    (void)fd;
-    struct manager *m = manager_of(p);
-    struct attempt *a = slots_find(&m->attempts, in->attempt);
-    if (!a || !a->to_mailbox || a->state != ATTEMPT_SENT) {
-        process_violation(p, from, "a DELIVERED for an attempt that was not given");
-        return;
-    }
-    struct verdict v = {
-        .class = in->class, .scope = SCOPE_RECIPIENT, .step = in->step, .code = in->code,
-        .enhanced = {in->enhanced_class, in->enhanced_subject, in->enhanced_detail}, .text = in->text,
-    };
-    uint64_t destination = a->destination;
-    m->mailbox_jobs--;
-    a->transfer_us = in->transfer_us;
-    if (v.class == VERDICT_NONE) {
-        attempt_return(m, a);
-    } else {
-        attempt_all(m, a, &v);
-    }
-    queue_site_ok(m->queue, destination);
-    struct site *s = site_get(m, destination);
-    if (s) local_feed(m, s);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/boxes.h"
 #include "mta/process/dispatch.h"
 
 static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
@@ -79,8 +79,10 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
 bool connection_open(struct manager *m, struct site *s, uint16_t host)
 {
     struct host h;
-    int32_t worker = least_loaded(m);
-    if (worker < 0 || m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
+    if (m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
+    enum quarantine_answer apart = quarantine_ask(m, &h);
+    int32_t worker = apart == QUARANTINE_ALONE ? (int32_t)m->config->workers.delivers : apart == QUARANTINE_FREE ? least_loaded(m) : -1;
+    if (worker < 0) return false;
     struct connection *c = slots_take(&m->connections);
     if (!c) return false;
     struct ipc_channel *deliver = process_channel(m->process, ROLE_DELIVER, (uint16_t)worker);
@@ -88,6 +90,7 @@ bool connection_open(struct manager *m, struct site *s, uint16_t host)
     c->state = CONNECTION_CONNECTING;
     c->worker = (uint16_t)worker;
     c->worker_epoch = ipc_peer_epoch(deliver);
+    c->alone = apart == QUARANTINE_ALONE;
     c->host = host;
     c->host_len = (uint16_t)h.name.len;
     memcpy(c->host_name, h.name.ptr, h.name.len);
@@ -115,10 +118,14 @@ bool connection_make(struct manager *m, struct site *s)
     return count && connection_open(m, s, equal[s->rotation++ % count]);
 }
 
-/* drop - the connection is no more; counts follow. */
-static void drop(struct manager *m, struct connection *c)
+void connection_drop(struct manager *m, struct connection *c)
 {
     struct site *s = site_of(m, c);
+    struct attempt *a = c->attempt ? slots_find(&m->attempts, c->attempt) : NULL;
+    if (a) {
+        attempt_by(a, a->daemon, bytes_of(c->host_name, c->host_len));
+        a->relay = c->remote;
+    }
     idle_remove(m, c);
     if (s) {
         if (c->state == CONNECTION_CONNECTING) s->connecting--;
@@ -175,7 +182,7 @@ void manager_on_failed(struct process *p, struct ipc_channel *from, const struct
     if (!c || c->state != CONNECTION_CONNECTING) return;
     struct site *s = site_of(m, c);
     uint16_t host = c->host;
-    drop(m, c);
+    connection_drop(m, c);
     if (!s) return;
     struct verdict v = {.class = in->permanent ? VERDICT_NEVER : VERDICT_LATER, .scope = SCOPE_SITE, .step = STEP_CONNECT,
                         .enhanced = {in->permanent ? 5 : 4, 4, in->permanent ? 4 : 1}, .text = in->text};
@@ -195,7 +202,12 @@ static void quit(struct manager *m, struct connection *c)
 bool connection_next(struct manager *m, struct connection *c)
 {
     struct site *s = site_of(m, c);
-    if (!s || process_draining(m->process)) return false;
+    struct ipc_channel *worker = process_channel(m->process, ROLE_DELIVER, c->worker);
+    if (!s || process_draining(m->process) || !worker || ipc_peer_epoch(worker) != c->worker_epoch) return false;
+    if (c->alone ? c->uses > 0 : quarantine_holds(&c->remote)) {
+        quit(m, c);
+        return true;
+    }
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     if (route->messages_per_connection && c->uses >= route->messages_per_connection) {
         quit(m, c);
@@ -243,7 +255,8 @@ void manager_on_closed(struct process *p, struct ipc_channel *from, const struct
     struct bytes host_name = bytes_of(name, c->host_len);
     memcpy(name, c->host_name, c->host_len);
     struct net_address remote = c->remote;
-    drop(m, c);
+    if (c->alone && c->carried) quarantine_release(m, &remote);
+    connection_drop(m, c);
     if (a && a->state != ATTEMPT_SETTLING) attempt_return(m, a);
     if (!s) return;
     if (in->reuse_off) s->reuse_off = true;
@@ -262,22 +275,7 @@ void manager_on_closed(struct process *p, struct ipc_channel *from, const struct
     queue_destination_wait(m->queue, s->destination, 0);
 }
 
-/* A worker or the connector died: what it had is due again at once. */
-void connections_worker_gone(struct manager *m, uint16_t worker)
-{
-    struct connection *next;
-    for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
-        next = slots_next(&m->connections, c);
-        if (c->worker != worker) continue;
-        struct site *s = site_of(m, c);
-        struct attempt *a = c->attempt ? slots_find(&m->attempts, c->attempt) : NULL;
-        drop(m, c);
-        if (a && a->state != ATTEMPT_SETTLING) attempt_return(m, a);
-        if (s) queue_destination_wait(m->queue, s->destination, 0);
-    }
-    m->worker_load[worker] = 0;
-}
-
+/* The connector died: what it had in hand is asked for again. */
 void connections_connector_gone(struct manager *m)
 {
     struct connection *next;
@@ -285,7 +283,7 @@ void connections_connector_gone(struct manager *m)
         next = slots_next(&m->connections, c);
         if (c->state != CONNECTION_CONNECTING) continue;
         struct site *s = site_of(m, c);
-        drop(m, c);
+        connection_drop(m, c);
         if (s) queue_destination_wait(m->queue, s->destination, 0);
     }
 }

@@ -20,7 +20,7 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/boxes.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
 
@@ -82,7 +82,7 @@ static enum err setup(struct process *p)
     m->accepting = true;
     process_set_state(p, m);
     m->scratch = malloc(MANAGER_SCRATCH_BYTES);
-    if (!m->scratch || slots_init(&m->commits, sizeof(struct commit), MANAGER_COMMITS_MAX) != ERR_NONE ||
+    if (!m->scratch || !boxes_init(m) || slots_init(&m->commits, sizeof(struct commit), MANAGER_COMMITS_MAX) != ERR_NONE ||
         slots_init(&m->sites, sizeof(struct site), MANAGER_SITES_MAX) != ERR_NONE ||
         slots_init(&m->connections, sizeof(struct connection), MANAGER_CONNECTIONS_MAX) != ERR_NONE ||
         slots_init(&m->attempts, sizeof(struct attempt), MANAGER_ATTEMPTS_MAX) != ERR_NONE)
@@ -99,6 +99,7 @@ static enum err setup(struct process *p)
         e = queue_open(&m->queue, &options, process_now_wall_us(p), process_now_ms(p));
     }
     if (e != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, advice(e), path, e);
+    crashes_open(m);
     struct ring_token token = {.kind = MANAGER_TOKEN_QUEUE};
     return ring_watch(process_ring(p), queue_event_fd(m->queue), token);
 }
@@ -119,6 +120,7 @@ static void collect(struct manager *m)
         case QUEUE_BODY_READY:
         case QUEUE_BODY_FAILED: attempt_body(m, &e); break;
         case QUEUE_REMOVED: line_removed(e.id); break;
+        case QUEUE_OUTCOME_DURABLE: boxes_done(m, e.cookie); break;
         default: break;
         }
     }
@@ -140,6 +142,7 @@ static void turn(struct process *p)
 {
     struct manager *m = manager_of(p);
     collect(m);
+    orphans_turn(m);
     attempts_retry(m);
     notices_turn(m);
     give_out(m);
@@ -148,6 +151,7 @@ static void turn(struct process *p)
         m->tidy_ms = now + MANAGER_TIDY_MS;
         connections_tidy(m);
         sites_tidy(m);
+        quarantine_tidy(m);
         intake_storage(m);
     }
     operate_turn(m);
@@ -160,6 +164,7 @@ static uint64_t deadline(struct process *p)
 {
     struct manager *m = manager_of(p);
     uint64_t due = queue_deadline_ms(m->queue, process_now_ms(p), process_now_wall_us(p));
+    if (orphans_deadline() < due) due = orphans_deadline();
     return due < m->tidy_ms ? due : m->tidy_ms;
 }
 
@@ -177,8 +182,11 @@ static void channel_gone(struct process *p, struct ipc_channel *c)
 {
     struct manager *m = manager_of(p);
     switch (ipc_peer(c)) {
-    case ROLE_RECEIVER: intake_receiver_gone(m, ipc_peer_index(c)); break;
-    case ROLE_DELIVER: connections_worker_gone(m, ipc_peer_index(c)); break;
+    case ROLE_RECEIVER:
+        intake_receiver_gone(m, ipc_peer_index(c));
+        deaths_channel_gone(m, c);
+        break;
+    case ROLE_DELIVER: deaths_channel_gone(m, c); break;
     case ROLE_CONNECTOR: connections_connector_gone(m); break;
     case ROLE_RESOLVER: sites_resolver_gone(m); break;
     case ROLE_MAILBOX: local_mailbox_gone(m); break;
@@ -206,5 +214,7 @@ const struct role role_manager = {
     .message = manager_message,
     .channel_open = channel_open,
     .channel_gone = channel_gone,
+    .died = deaths_died,
+    .box = manager_box,
     .drain = drain,
 };

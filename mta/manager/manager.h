@@ -116,6 +116,10 @@ struct connection {
     bool listed;                      /* in the idle list of its site */
     struct connection *idle_next, *idle_previous;
     struct net_address remote;
+    bool alone;                       /* in the quarantine worker */
+    bool carried;                     /* a message came to its end over it */
+    bool was_parsed;                  /* one of the last that its worker looked at (deaths.c) */
+    uint32_t box_slot;                /* where the box of its dead worker has it, index + 1 */
     uint16_t host_len;
     uint8_t host_name[HOST_NAME_BYTES_MAX];
 };
@@ -123,7 +127,8 @@ struct connection {
 /* ---- attempts: one job with a worker or the mailbox process ---- */
 
 enum attempt_state { ATTEMPT_BODY = 1, ATTEMPT_SENT, ATTEMPT_SETTLING, ATTEMPT_WARNING /* a delay warning waits for the header that it quotes */,
-                     ATTEMPT_OPERATOR /* the same for a bounce that the operator wants */ };
+                     ATTEMPT_OPERATOR /* the same for a bounce that the operator wants */,
+                     ATTEMPT_PARKED /* an earlier manager had it in hand; what became of it is not clear yet */ };
 
 struct attempt_run {                  /* a verdict of the worker for a run of recipients; text points into `texts` of the attempt */
     uint32_t first, count;
@@ -153,6 +158,7 @@ struct attempt {
     uint64_t active_ms, taken_ms;
     uint32_t connection_uses, connect_us, greeting_us, transfer_us;
     uint16_t mailbox_worker;
+    uint64_t grant;                   /* its entry in the grants of its worker (boxes.h), 0 = none */
 };
 
 struct manager {
@@ -171,6 +177,7 @@ struct manager {
     uint64_t tidy_ms;                 /* when idle connections and sites are looked at again */
     uint8_t *scratch;                 /* MANAGER_SCRATCH_BYTES for lists and DSNs under construction */
     uint64_t started_ms;
+    struct boxes *boxes;
 };
 enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
 
@@ -208,7 +215,8 @@ void connection_free_for_next(struct manager *m, struct connection *c);
 /* connection_lost_job - its job could not be sent: idle again, without looking for another at once. */
 void connection_lost_job(struct manager *m, struct connection *c);
 void connections_tidy(struct manager *m);
-void connections_worker_gone(struct manager *m, uint16_t worker);
+/* connection_drop - it is no more. Its attempt, if it still has one, keeps the host's name for its log lines. */
+void connection_drop(struct manager *m, struct connection *c);
 void connections_connector_gone(struct manager *m);
 
 /* attempts.c */
@@ -277,6 +285,20 @@ void line_outcome(const struct line_outcome *o);
 void line_removed(struct message_id id);
 /* reason_write - the text of a verdict as it stands in log lines and DSNs: "host H[IP] said: 550 5.1.1 No (in reply to RCPT TO command)". */
 void reason_write(struct buf *out, const struct verdict *v, struct bytes host, const struct net_address *address);
+
+/* boxes.c (see boxes.h), deaths.c, orphans.c - workers' black boxes; what became of an attempt is noted in the grants as it becomes known. */
+bool boxes_init(struct manager *m);
+void manager_box(struct process *p, const struct ipc_box *b, int fd);
+void boxes_grant(struct manager *m, struct attempt *a, const struct connection *c);
+void boxes_result(struct manager *m, const struct attempt *a, uint32_t first, uint32_t count, const struct verdict *v);
+void boxes_known(struct manager *m, const struct attempt *a);
+void boxes_done(struct manager *m, uint64_t cookie);
+void deaths_channel_gone(struct manager *m, const struct ipc_channel *c);
+void deaths_died(struct process *p, const struct ipc_died *how);
+/* orphans_claim - whether recipients of this fresh attempt were in an earlier manager's hand: then it is parked, or settled, and no longer the caller's. */
+bool orphans_claim(struct manager *m, struct attempt *a);
+void orphans_turn(struct manager *m);
+uint64_t orphans_deadline(void);
 
 /* operate.c - what mtactl asks. */
 void operate_turn(struct manager *m);

@@ -264,6 +264,7 @@ static void on_death(struct master *m, struct child *c, int status)
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (m->stopping) {
         if (!clean) say_death(c, LOG_LEVEL_WARNING, pid, status, " while stopping");
+        tell_death(m, c, pid, status); /* the manager settles what it had in hand */
         return;
     }
     if (!m->ready) {
