@@ -236,7 +236,7 @@ def test_damaged_log_record(world):
     got = delivered_after(mta, sink, 39)
     assert [n for n in range(40) if n not in got] in ([17], []), f"lost besides the damaged one: {[n for n in range(40) if n not in got]}"
     assert not any(b"damage! 17" in m.content for m in sink.messages), "damaged content was delivered"
-    assert "its content cannot be read back" in mta.log(), mta.log()
+    mta.wait_log("its content cannot be read back")
     (row,) = mta.list()
     assert row["queue_name"] == "hold" and row["hold_reason"], row
     assert files_with(mta.queue, b"This is damage! 17."), "the damaged bytes are gone"

@@ -188,7 +188,7 @@ def test_relay_host_by_name(world):
     sink.wait(1)
     assert not wrong.sessions
     mta.wait_empty()
-    assert "relay=hop.relay.test[127.0.0.2]:25" in mta.log()
+    mta.wait_log("relay=hop.relay.test[127.0.0.2]:25")
 
 
 def test_client_name_is_forward_confirmed(world):

@@ -375,7 +375,7 @@ def test_no_open_relay(world):
     assert Client().send("a@from.example", "user@mine.example", MESSAGE)[0] == 250
     assert Client().send("a@from.example", "user@MINE.Example", MESSAGE)[0] == 250
     sink.wait(2)
-    assert "554 5.7.1 <user@elsewhere.example>: Relay access denied; from=<a@from.example> to=<user@elsewhere.example> proto=ESMTP helo=<client.example>" in mta.log()
+    mta.wait_log("554 5.7.1 <user@elsewhere.example>: Relay access denied; from=<a@from.example> to=<user@elsewhere.example> proto=ESMTP helo=<client.example>")
 
 
 def test_talks_before_the_banner(world):
