@@ -123,7 +123,7 @@ class Mtad:
         if not json_output:
             return done.returncode, done.stdout + done.stderr
         if check:
-            assert done.returncode in (0, 1), f"mtactl {arguments} ended with {done.returncode}: {done.stdout}{done.stderr}"
+            assert done.returncode in (0, 1, 5), f"mtactl {arguments} ended with {done.returncode}: {done.stdout}{done.stderr}"
         rows = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
         return rows
 
