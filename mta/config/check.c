@@ -1,6 +1,7 @@
 /*
  * check - what no single statement shows.
  */
+#include <pwd.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -122,15 +123,30 @@ static void check_routes(struct loader *l, bool *strangers)
                                            BYTES("there is no route; expected at least one, such as route default { match any; mx }"));
 }
 
+static bool is_wildcard(const struct net_address *a)
+{
+    static const uint8_t zero[16];
+    return memcmp(a->ip, zero, sizeof(zero)) == 0;
+}
+
+/* The kernel gives a port of all addresses and the same port of one address to one socket only. */
 static void check_address_twice(struct loader *l, const struct config_listener *a, uint32_t n, const struct config_listener *b)
 {
     const struct net_address *left = (const struct net_address *)(const void *)(l->image.items + a->addresses.offset);
     const struct net_address *right = (const struct net_address *)(const void *)(l->image.items + b->addresses.offset);
     for (uint32_t i = 0; i < b->addresses.count; i++) {
-        if (!net_same_ip(&left[n], &right[i]) || left[n].port != right[i].port) continue;
+        if (left[n].port != right[i].port || left[n].family != right[i].family) continue;
+        bool same = net_same_ip(&left[n], &right[i]);
+        if (!same && !is_wildcard(&left[n]) && !is_wildcard(&right[i])) continue;
         uint8_t memory[NET_TEXT_BYTES_MAX];
         struct buf text = BUF_OVER(memory);
-        net_print_ip_port(&text, &left[n]);
+        net_print_ip_port(&text, is_wildcard(&left[n]) ? &right[i] : &left[n]);
+        if (!same) {
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, is_wildcard(&left[n]) ? a->name : b->name),
+                         BYTES("' takes the port on every address, so listen `"), image_bytes_of(l, is_wildcard(&left[n]) ? b->name : a->name),
+                         BYTES("' cannot have "), buf_bytes(&text), BYTES(" of its own; name the addresses instead of `*'"));
+            continue;
+        }
         CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"),
                      image_bytes_of(l, b->name),
                      BYTES("' both have the address "), buf_bytes(&text));
@@ -150,6 +166,19 @@ static void check_listeners(struct loader *l, bool *trusted)
     if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));
 }
 
+/* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
+static void check_mailbox_user(struct loader *l)
+{
+    char name[256];
+    struct bytes user = image_bytes_of(l, l->config.mailbox.user);
+    if (user.len == 0 || user.len >= sizeof(name)) return;
+    memcpy(name, user.ptr, user.len);
+    name[user.len] = 0;
+    if (getpwnam(name) == NULL) {
+        CONFIG_WARNING(l, whole_file, BYTES("mailbox { user "), user, BYTES(" }: this machine has no such user; mtad will not start as root before it is made"));
+    }
+}
+
 void check_whole(struct loader *l)
 {
     bool trusted = false, strangers = false;
@@ -157,6 +186,7 @@ void check_whole(struct loader *l)
     fill_control_socket(l);
     fill_queue(l);
     check_listeners(l, &trusted);
+    check_mailbox_user(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {
         CONFIG_WARNING(l, whole_file,

@@ -132,7 +132,7 @@ enum {
     V(LIMITS, "connections-per-client", COUNT, limits.connections_client, "50", 1, 1000000, "The same from one address; trusted networks are exempt.") \
     V(LIMITS, "connections-per-prefix", COUNT, limits.connections_prefix, "200", 1, 1000000, "The same from one /24 (IPv4) or /64 (IPv6); trusted networks are exempt.") \
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
-    V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce carries the whole message up to this size, else its header.") \
+    V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
     V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \
     V(LIMITS, "connections-out", COUNT, limits.connections_out, "5000", 1, 1000000, "Connections to other hosts at once.") \
     \
