@@ -107,14 +107,14 @@ void request_next(struct control *c, struct client *k) { ask(c, k); }
 
 static void finish(struct control *c, struct client *k, const struct ipc_admin_end *m)
 {
-    bool named = k->ask.message.v || (k->ask.site.len && k->ask.verb >= ADMIN_SITE_SHOW);
+    bool named = k->ask.message.v || k->ask.number || (k->ask.site.len && k->ask.verb >= ADMIN_SITE_SHOW);
     uint8_t status = m->status;
     struct bytes text = m->text;
     finish_status(k);
     if (k->ask.verb == ADMIN_STATUS && !status_all_running(c)) status = ADMIN_NEGATIVE;
     if (status == ADMIN_OK && named && !k->sum.messages && !k->sum.left) {
         status = ADMIN_NEGATIVE;
-        text = k->ask.message.v ? BYTES("there is no such message") : BYTES("there is no such site");
+        text = k->ask.message.v ? BYTES("there is no such message") : k->ask.number ? BYTES("there is no such crash record") : BYTES("there is no such site");
     } else if (status == ADMIN_OK && k->sum.left) {
         status = ADMIN_PARTIAL;
         text = BYTES("some are being delivered just now, or could not be changed; they were left as they are");
@@ -161,6 +161,7 @@ void control_on_admin_end(struct process *p, struct ipc_channel *from, const str
     }
     if (k->ask.limit) k->ask.limit -= dealt_with;
     k->ask.cursor = m->cursor;
+    k->ask.until = m->until;
     k->state = CLIENT_READY;
     k->until_ms = process_now_ms(p) + PROGRESS_WITHIN_MS;
 }

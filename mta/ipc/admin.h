@@ -27,7 +27,10 @@
     V(SITE_LIST,       "site-list",     0, 0) \
     V(SITE_SHOW,       "site-show",     0, 0) \
     V(SITE_SUSPEND,    "site-suspend",  1, 1) \
-    V(SITE_RESUME,     "site-resume",   1, 0)
+    V(SITE_RESUME,     "site-resume",   1, 0) \
+    V(CRASH_LIST,      "crash-list",    0, 0) /* without the octets */ \
+    V(CRASH_SHOW,      "crash-show",    0, 0) \
+    V(CRASH_CLEAR,     "crash-clear",   1, 1) /* one, or all */
 #define ADMIN_VERB_ENUM(name, word, changes, destructive) ADMIN_##name,
 enum admin_verb { ADMIN_NONE = 0, ADMIN_VERBS(ADMIN_VERB_ENUM) ADMIN_VERB_COUNT };
 
@@ -39,6 +42,7 @@ enum admin_verb { ADMIN_NONE = 0, ADMIN_VERBS(ADMIN_VERB_ENUM) ADMIN_VERB_COUNT 
     K(signed, older_s,      "older") \
     K(number, larger_bytes, "larger") \
     K(number, limit,        "limit") \
+    K(number, number,       "number") \
     K(signed, at_wall_s,    "at") \
     K(text,   to,           "to") \
     K(text,   from,         "from") \

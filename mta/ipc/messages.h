@@ -257,7 +257,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, larger_bytes, 0)                       /* filter */ \
     F(u64, limit, 0)                              /* filter: at most so many messages; 0 = all */ \
     F(i64, at_wall_s, 0)                          /* retry-at */ \
+    F(u64, number, 0)                             /* of a crash record; 0 = all */ \
     F(u64, cursor, 0)                             /* list: continue behind this id (slices) */ \
+    F(u64, until, 0)                              /* with a cursor: what ADMIN_END said of the slice before */ \
     F(bytes, to, MAIL_ADDRESS_BYTES_MAX)          /* filters: whole address or "*@domain" */ \
     F(bytes, from, MAIL_ADDRESS_BYTES_MAX)        \
     F(bytes, domain, HOST_NAME_BYTES_MAX)         \
@@ -276,6 +278,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, octets, 0)                             /* sum of the messages' sizes */ \
     F(u64, left, 0)                               /* messages that were meant, but could not be changed now */ \
     F(u64, cursor, 0)                             /* 0 = the listing is complete */ \
+    F(u64, until, 0)                              /* ids above came after the request, and are not meant by it */ \
     F(bytes, text, 512)
 
 /*    id  NAME            name            from       to         fd  fields            fd: 0 never, 1 always, 2 may */

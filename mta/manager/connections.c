@@ -112,6 +112,7 @@ bool connection_make(struct manager *m, struct site *s)
     struct host h;
     for (uint16_t i = 0; i < HOSTS_MAX && host_next(&c, &h); i++) {
         if ((s->hosts_failed >> i & 1) || (count && h.preference != preference)) continue;
+        if (quarantine_ask(m, &h) == QUARANTINE_WAIT) continue; /* it has killed workers, and may not be asked now: the one behind it */
         preference = h.preference;
         equal[count++] = i;
     }

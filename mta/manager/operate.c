@@ -23,6 +23,7 @@ struct slice {                               /* of one request, while it is walk
     const struct operation *o;
     struct ipc_channel *to;
     struct message_id last;                  /* the last message that was dealt with */
+    uint64_t until;                          /* messages with a greater id came after the request: a bounce must not meet the bounces it makes */
     bool stopped;                            /* before the end: enough rows, or the channel is full */
     uint32_t row_octets;
     struct message_id ids[ADMIN_SLICE];
@@ -52,7 +53,7 @@ static void on_message(void *context, const struct queue_row *row)
     struct slice *s = context;
     const struct operation *o = s->o;
     int64_t now_wall_us = process_now_wall_us(s->m->process);
-    if (s->stopped) return;
+    if (s->stopped || row->message->id.v > s->until) return;
     if (filter_message(o, row, now_wall_us)) {
         if (has_rows(o->m.verb)) {
             struct buf out = BUF_OVER(row_memory);
@@ -114,11 +115,13 @@ static void on_messages(struct slice *s)
         return;
     }
     s->last = (struct message_id){m->cursor};
+    s->end.until = s->until = m->cursor ? m->until : queue_new_id(s->m->queue, process_now_wall_us(s->m->process)).v;
     if (m->message.v) {
         (void)queue_find(s->m->queue, m->message, on_message, s);
     } else {
         struct message_id seen = queue_walk(s->m->queue, s->last, ADMIN_SLICE, on_message, s);
         s->end.cursor = s->stopped ? s->last.v : seen.v;
+        if (s->end.cursor >= s->until) s->end.cursor = 0;
     }
     change_all(s);
 }
@@ -233,6 +236,14 @@ static void status(struct slice *s)
     if (!send_row(s, &out)) s->end.status = ADMIN_NEGATIVE;
 }
 
+static bool send_crash(void *context, const struct buf *row) { return send_row(context, row); }
+
+static void crashes(struct slice *s)
+{
+    struct buf out = BUF_OVER(row_memory);
+    crashes_answer(&s->o->m, &out, send_crash, s, &s->end);
+}
+
 static void answer(struct slice *s)
 {
     switch ((enum admin_verb)s->o->m.verb) {
@@ -242,6 +253,9 @@ static void answer(struct slice *s)
     case ADMIN_SITE_SHOW:
     case ADMIN_SITE_SUSPEND:
     case ADMIN_SITE_RESUME: on_sites(s); break;
+    case ADMIN_CRASH_LIST:
+    case ADMIN_CRASH_SHOW:
+    case ADMIN_CRASH_CLEAR: crashes(s); break;
     default:
         if (!count_all(s)) on_messages(s);
         break;

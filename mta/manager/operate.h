@@ -24,6 +24,10 @@ void row_status(struct manager *m, struct buf *out);
 /* row_state - where a message is said to be: "hold", "active", "incoming", "deferred"; and the ADMIN_STATE_ it counts as. */
 const char *row_state(const struct queue_row *row, int64_t now_wall_us, enum admin_state *state);
 
+/* ---- crash_rows.c ---- */
+/* crashes_answer - list, show or clear: rows are built in `memory` and given to row(), which says false when no more can be taken. */
+void crashes_answer(const struct ipc_admin *m, struct buf *memory, bool (*row)(void *context, const struct buf *json), void *context, struct ipc_admin_end *end);
+
 /* ---- filter.c ---- */
 bool filter_message(const struct operation *o, const struct queue_row *row, int64_t now_wall_us);
 /* filter_site - whether a destination is what somebody calls `site`: its whole name, the domain of an MX destination, or its route. */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/json.h"
+#include "mta/manager/boxes.h"
 #include "mta/manager/operate.h"
 
 enum {
@@ -220,5 +221,6 @@ void row_status(struct manager *m, struct buf *out)
     put_audit(out, &t);
     put_storage(m, out, &t);
     put_suspended(m, out, t.suspended);
+    crashes_status(out);
     json_close(out, '}');
 }

@@ -45,6 +45,10 @@ int command_site_list(struct ctl *c, const char *const *arguments, uint32_t coun
 int command_site_show(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_site_suspend(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_site_resume(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_crash_list(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_crash_show(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_crash_export(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_crash_clear(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_check(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_show(struct ctl *c, const char *const *arguments, uint32_t count);
 

@@ -75,6 +75,16 @@ static void print_suspended(struct bytes list)
     }
 }
 
+static void print_crashes(const struct ctl *c, struct bytes crashes)
+{
+    if (!member_number(crashes, "since_start") && !member_number(crashes, "quarantined")) return;
+    show_alarm(c);
+    printf("crashes    %" PRId64 " since start, the last is number %" PRId64 " (mtactl crash list); %" PRId64 " remotes are served alone", member_number(crashes, "since_start"),
+           member_number(crashes, "last"), member_number(crashes, "quarantined"));
+    show_plain(c);
+    putchar('\n');
+}
+
 static void print_layers(struct bytes sandbox)
 {
     struct bytes layers, layer;
@@ -112,6 +122,7 @@ static void on_row(void *context, struct bytes row)
     if (json_member(row, "audit", &part)) print_audit(c, part);
     if (json_member(row, "storage", &part)) print_storage(c, part);
     if (json_member(row, "suspended", &part)) print_suspended(part);
+    if (json_member(row, "crashes", &part)) print_crashes(c, part);
     if (json_member(row, "sandbox", &part)) print_layers(part);
 }
 
