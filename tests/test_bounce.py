@@ -238,3 +238,20 @@ def test_bounces_are_not_lost(world):
     mta.wait_empty(40)
     assert {m.recipients[0] for m in home.messages} == {f"s{n}@from.example" for n in range(60)}
     assert not out.messages
+
+
+def test_bouncing_the_queue_spares_the_bounces(world):
+    """`queue bounce` without filters, over several slices: each sender gets one, and none of these is bounced in its turn."""
+    held = 300   # more than one slice
+    sink = world.add(Sink())
+    world.add(Sink(("127.0.0.3", 25), answers={"RCPT": b"450 4.2.0 later\r\n"}))
+    daemon = world.mtad(queue="retry 1h; expire 1d", routes="route gone { match rcpt-domain gone.example; relay smtp://127.0.0.3:25 }\n"
+                        "route out { match any; relay smtp://127.0.0.2:25 }")
+    client = Client()
+    for i in range(held):
+        assert client.send(f"s{i}@back.example", f"r{i}@gone.example", "Subject: x\n\nx\n")[0] == 250
+    wait_for("all are deferred", lambda: daemon.ctl("queue", "count", "--state", "deferred")[0]["messages"] == held)
+    done = daemon.ctl("queue", "bounce", "--yes")[0]
+    assert done["messages"] == held, done
+    daemon.wait_empty()
+    assert sorted(m.recipients[0] for m in sink.messages) == sorted(f"s{i}@back.example" for i in range(held))
