@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from harness import mail, postfix, smtp
@@ -91,3 +92,25 @@ def test_lines_of_one_message(world):
                   rf"mta/qmgr\[\d+\]: {number}: removed"):
         assert re.search(shape, log), (shape, log)
     assert len(re.findall(rf"{number}: to=<", log)) == 2, "one final line a recipient"
+
+
+def test_syslog(world):
+    """Lines are datagrams to /dev/log; the line that ends in `ready` is on standard error as well. A syslog that does not read stops no mail."""
+    devices = world.folder / "dev"
+    devices.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", devices], check=True)
+    subprocess.run(["cp", "-a", "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random", devices], check=True)
+    subprocess.run(["mount", "--bind", devices, "/dev"], check=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    sink = world.add(Sink())
+    world.mtad(extra="log { syslog }")   # waits for the line
+    listener.settimeout(2)
+    lines = []
+    while not (lines and lines[-1].endswith(b"ready")):
+        lines.append(listener.recv(8192))
+    assert all(line.startswith(b"<22>mta/master[") for line in lines), lines
+    for i in range(100):   # many more lines than such a socket keeps
+        assert Client().send("a@back.example", f"b{i}@far.example", "Subject: x\n\nx\n")[0] == 250
+    sink.wait(100)

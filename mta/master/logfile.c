@@ -67,16 +67,22 @@ static struct bytes target_name(const struct master *m)
     return c->log.target == TARGET_FILE ? config_bytes(c, c->log.path) : c->log.target == TARGET_SYSLOG ? bytes_of_cstr(syslog_path) : BYTES("standard error");
 }
 
-int logfile_open(struct master *m)
+void logfile_say_here(const struct master *m, bool here)
 {
     const struct config *c = m->config;
+    log_open(here ? STDERR_FILENO : m->log_fd, here ? LOG_SINK_STREAM : logfile_sink(m), config_bytes(c, c->log.ident), config_bytes(c, c->hostname),
+             BYTES("master"));
+}
+
+int logfile_open(struct master *m)
+{
     m->log_fd = open_target(m);
     if (m->log_fd < 0) {
         log_err(LOG_LEVEL_FATAL, "cannot open the log", target_name(m), err_from_errno(errno));
         return PROCESS_EXIT_FAILED;
     }
     log_flush();
-    log_open(m->log_fd, logfile_sink(m), config_bytes(c, c->log.ident), config_bytes(c, c->hostname), BYTES("master"));
+    logfile_say_here(m, false);
     return 0;
 }
 

@@ -105,6 +105,8 @@ int path_open(struct bytes path, const struct account *owner, mode_t mode, bool 
 int logfile_open(struct master *m);
 void logfile_reopen(struct master *m);
 enum log_sink logfile_sink(const struct master *m);
+/* logfile_say_here - our own lines go to standard error, as a stream whatever the log is; with false to the log again. */
+void logfile_say_here(const struct master *m, bool here);
 /* logfile_is_elsewhere - whether lines go to a file or syslog, so that standard error must be told some things as well. */
 bool logfile_is_elsewhere(const struct master *m);
 

@@ -92,9 +92,9 @@ static void say_ready(struct master *m)
         BUF_LIT(line, " processes ready");
         log_end();
         log_flush();
-        if (elsewhere && copies == 0) log_set_fd(STDERR_FILENO);
+        if (elsewhere && copies == 0) logfile_say_here(m, true);
     }
-    if (elsewhere) log_set_fd(m->log_fd);
+    if (elsewhere) logfile_say_here(m, false);
 }
 
 static void on_ready(struct master *m, struct child *c, const struct ipc_ready *r)
