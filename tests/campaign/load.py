@@ -8,7 +8,7 @@ import time
 from harness import mail, smtp
 
 SMALL, LARGE = 1500, 120000          # octets; a large one is kept in a body file
-LARGE_EVERY, BOX_EVERY = 40, 4       # every so many messages
+LARGE_EVERY, BOX_EVERY = 40, 4       # one of so many messages
 KILL_BEFORE_S, KILL_AFTER_S = 1, 4   # a kill explains a second delivery when it came so long before or after the first
 
 
@@ -23,24 +23,23 @@ def arrival(content, when):
     number = mail.id_of(content)
     queue_id = re.search(rb"with E?SMTP id ([0-9A-Fa-f]{16})", content)
     text = content.replace(b"\r\n", b"\n")
-    whole = number is not None and text.endswith(body_of(number).encode().replace(b"\r\n", b"\n"))
+    whole = number is not None and is_whole(number, text)
     return when, number, queue_id.group(1).decode() if queue_id else None, whole
 
 
-def size_of(number):
-    return LARGE if int(number) % LARGE_EVERY == LARGE_EVERY - 1 else SMALL
-
-
-def body_of(number):
-    return mail.message(number, size_of(number)).split("\r\n\r\n", 1)[1]
+def is_whole(number, text):
+    """Whether the content is that of message `number`, of whatever size it was sent in."""
+    body = text.split(f"This is message {number}.\n".encode(), 1)
+    lines = body[1].split(b"\n") if len(body) == 2 else [b"no"]
+    return lines[-1] == b"" and set(lines[:-1]) <= {b"." + b"x" * 70} and len(lines) > SMALL // 80
 
 
 class Load:
     """`sessions` clients that send new messages until finish(), each again and again until it is acknowledged."""
 
-    def __init__(self, sessions=4, pause=0.005, boxes=True, target=("127.0.0.1", 25), first=0, clock=time.monotonic):
-        self.pause, self.boxes, self.target, self.clock = pause, boxes, target, clock
-        self.next, self.acknowledged, self.attempts = first, {}, collections.Counter()
+    def __init__(self, sessions=4, pause=0.005, boxes=True, target=("127.0.0.1", 25), large_every=LARGE_EVERY, large=LARGE):
+        self.pause, self.boxes, self.target, self.large_every, self.large = pause, boxes, target, large_every, large
+        self.next, self.acknowledged, self.attempts = 0, {}, collections.Counter()
         self.failures = collections.Counter()
         self.lock = threading.Lock()
         self.paused, self.ending, self.deadline = False, False, None
@@ -50,6 +49,9 @@ class Load:
 
     def recipient(self, number):
         return "rcpt@box.example" if self.boxes and number % BOX_EVERY == 0 else f"rcpt@to{number % 3}.example"
+
+    def letter(self, number):
+        return mail.message(number, self.large if number % self.large_every == self.large_every - 1 else SMALL)
 
     def work(self):
         client, number, used = None, None, 0
@@ -67,11 +69,11 @@ class Load:
                     client, used = smtp.Client(self.target, timeout=20), 0
                 used += 1
                 self.attempts[str(number)] += 1
-                code, text = client.send("sender@from.example", self.recipient(number), mail.message(number, size_of(number)))
+                code, text = client.send("sender@from.example", self.recipient(number), self.letter(number))
             except OSError as error:
                 code, text = 0, type(error).__name__
             if code == 250:
-                self.acknowledged[str(number)] = self.clock()
+                self.acknowledged[str(number)] = time.monotonic()
                 number = None
                 time.sleep(self.pause * random.uniform(0, 2))
                 continue
