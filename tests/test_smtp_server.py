@@ -427,6 +427,20 @@ def test_received_field(world):
     assert "[IPv6:::1]" in field and "for <" not in field, field
 
 
+def test_content_without_header_stays_content(world):
+    sink = world.add(smtp.Sink())
+    world.mtad()
+    client = smtp.Client()
+    for first in ["hello", " folded", "\tfolded", "no colon here", ": no name"]:
+        code, text = client.send("a@from.example", "b@to.example", f"{first}\nsecond\n")
+        assert code == 250, text
+        content = sink.wait(1)[0].content
+        head, body = content.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"Received: ") and first.encode() not in head, content
+        assert body == first.encode() + b"\r\nsecond\r\n", content
+        sink.messages.clear()
+
+
 @limit(60)
 def test_slow_and_large_sessions_beside_quick_ones(world):
     """Clients that hold large content half sent take nothing from others."""

@@ -80,6 +80,8 @@ static struct bytes write_prefix(struct receiver *r, const struct session *s, ui
         .wall_s = process_now_wall_us(r->process) / 1000000,
     };
     smtp_received_write(&out, &received, id_offset);
+    /* Content that begins with no header field is all body: without the empty line its first line would be taken into our own field. */
+    if (m->header.done && m->header.header_bytes == 0) BUF_LIT(&out, "\r\n");
     must(!out.overflow);
     return buf_bytes(&out);
 }
