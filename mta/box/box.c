@@ -36,7 +36,7 @@ void box_start(struct box *b)
 void box_manager(struct box *b, uint32_t manager_epoch)
 {
     b->manager_epoch = manager_epoch;
-    box_header(b)->manager_seen = manager_epoch;
+    if (b->begun) box_header(b)->manager_seen = manager_epoch; /* else what stands there is another process's, and may still be read */
 }
 
 /* The mark that counts is the one with the higher sequence; the worker wrote both and need not check them. */

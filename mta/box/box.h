@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "base/envelope.h"
+#include "base/err.h"
 #include "base/net.h"
 #include "base/verdict.h"
 
@@ -98,6 +99,7 @@ static_assert(sizeof(struct box_header) <= BOX_HEADER_BYTES, "the header must fi
 struct box {
     uint8_t *memory;                /* BOX_FILE_BYTES, writable and shared */
     uint32_t worker_epoch, manager_epoch;
+    bool begun;                     /* this process has written into it */
 };
 
 static inline struct box_header *box_header(const struct box *b) { return (struct box_header *)(void *)b->memory; }
@@ -107,6 +109,11 @@ static inline struct box_slot *box_slot(const struct box *b, uint32_t index)
 }
 #define box_fence() atomic_signal_fence(memory_order_seq_cst)
 
+/* box_init - at setup: memory that nobody else sees. box_use - the master's, before any connection; takes over fd. box_begin - before the first slot is used:
+ * it is empty then. (worker.c) */
+must_use enum err box_init(struct box *b, uint32_t worker_epoch);
+must_use enum err box_use(struct box *b, int fd);
+void box_begin(struct box *b);
 /* box_start - a worker begins with all of it empty (memory was zeroed by the caller). */
 void box_start(struct box *b);
 /* box_manager - another manager is served from now on. */

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct grant grant;
     static struct box_slot slot;
     if (size < 5) return 0;
-    struct box box = {memory, 1, 2};
+    struct box box = {memory, 1, 2, true};
     memset(memory, 0, sizeof memory);
     memset(&slot, 0, sizeof slot);
     box_start(&box);

@@ -14,7 +14,7 @@ static struct box box;
 static int setup(void **state)
 {
     (void)state;
-    box = (struct box){calloc(1, BOX_HEADER_BYTES + 4 * BOX_SLOT_BYTES), 11, 22};
+    box = (struct box){calloc(1, BOX_HEADER_BYTES + 4 * BOX_SLOT_BYTES), 11, 22, true};
     assert_non_null(box.memory);
     box_start(&box);
     return 0;

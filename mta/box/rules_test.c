@@ -144,6 +144,6 @@ int main(void)
         cmocka_unit_test(test_box_rule_never_commits_without_a_verdict),
         cmocka_unit_test(test_dot_feed_is_the_same_for_any_split),
     };
-    box = (struct box){calloc(1, BOX_HEADER_BYTES + BOX_SLOT_BYTES), 1, 2};
+    box = (struct box){calloc(1, BOX_HEADER_BYTES + BOX_SLOT_BYTES), 1, 2, true};
     return box.memory ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

@@ -98,7 +98,6 @@ struct deliver {
     struct rcpt_part part;
     uint8_t *scratch;              /* FLIGHT_BYTES: commands under construction */
     struct box box;
-    bool box_begun;                /* this process has written into it: what the one before left has been read by then */
     bool alone;                    /* this is the quarantine worker */
 };
 
@@ -120,12 +119,6 @@ void session_orphan(struct deliver *d, struct session *s);
  * where the end is in it, then it is submitted: a death while parsing finds no session between the intent and the send. */
 void sessions_pump(struct deliver *d);
 static inline struct box_slot *session_slot(const struct deliver *d, const struct session *s) { return box_slot(&d->box, (uint32_t)(s - d->sessions)); }
-
-/* box.c: the memory of the black box. */
-must_use enum err deliver_box_init(struct deliver *d);
-void deliver_box_came(struct process *p, const struct ipc_box *m, int fd);
-/* deliver_box_begin - before the first slot is used: nothing of the process before this one stays. */
-void deliver_box_begin(struct deliver *d);
 
 struct deliver *deliver_of_session(const struct session *s);
 

@@ -122,7 +122,7 @@ static enum err setup(struct process *p)
     d->part.octets = malloc(JOB_RCPTS_BYTES_MAX);
     if (!d->sessions || !d->scratch || !d->part.octets || heap_init(&d->timers, SESSIONS_MAX) != ERR_NONE)
         process_fatal(p, PROCESS_EXIT_FAILED, "the tables of a delivery worker", BYTES("memory"), ERR_NO_MEMORY);
-    if (deliver_box_init(d) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "the black box", BYTES("memory"), ERR_NO_MEMORY);
+    if (box_init(&d->box, process_epoch(p)) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "the black box", BYTES("memory"), ERR_NO_MEMORY);
     d->alone = process_index(p) >= d->config->workers.delivers;
     set_timeouts(d);
     return ERR_NONE;
@@ -151,8 +151,13 @@ static void channel_open(struct process *p, struct ipc_channel *c)
 {
     struct deliver *d = deliver_of(p);
     if (ipc_peer(c) != ROLE_MANAGER) return;
-    d->box.manager_epoch = ipc_peer_epoch(c);
-    if (d->box_begun) box_manager(&d->box, ipc_peer_epoch(c));
+    box_manager(&d->box, ipc_peer_epoch(c));
+}
+
+static void box_came(struct process *p, const struct ipc_box *m, int fd)
+{
+    (void)m;
+    if (box_use(&deliver_of(p)->box, fd) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "cannot use the black box", BYTES("memory"), ERR_NO_MEMORY);
 }
 
 static void channel_gone(struct process *p, struct ipc_channel *c)
@@ -187,6 +192,7 @@ const struct role role_deliver = {
     .message = deliver_message,
     .channel_open = channel_open,
     .channel_gone = channel_gone,
-    .box = deliver_box_came,
+    .memory_bytes = 4096ULL * 1024 * 1024, /* sessions, a flight and a job for each, the box; a worker that needs more has gone wrong */
+    .box = box_came,
     .drain = drain,
 };

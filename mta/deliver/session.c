@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "base/planted.h"
 #include "mta/deliver/deliver.h"
 
 static struct deliver *worker; /* the one of this process: verdicts come by a callback that knows only its session */
@@ -54,7 +55,7 @@ static uint32_t take_free(struct deliver *d)
 
 struct session *session_make(struct deliver *d, uint64_t connection)
 {
-    if (!d->box_begun) deliver_box_begin(d);
+    if (!d->box.begun) box_begin(&d->box);
     uint32_t index = take_free(d);
     if (index >= SESSIONS_MAX) return NULL;
     struct session *s = &d->sessions[index];
@@ -201,6 +202,7 @@ static void fill(struct deliver *d, struct session *s)
     struct buf out = buf_over(s->flight->octets, FLIGHT_BYTES);
     box_parse_begin(&d->box, session_slot(d, s), STEP_BODY);
     enum err e = pump_fill(s, &out, &s->pumped_end);
+    planted_fault("content", buf_bytes(&out), d->box.memory, BOX_HEADER_BYTES + (uint64_t)d->high * BOX_SLOT_BYTES);
     box_parse_end(session_slot(d, s));
     if (e != ERR_NONE) {
         /* The end is never sent, so the remote has no message; closing tells it so. */
@@ -374,6 +376,7 @@ static void look(struct deliver *d, struct session *s, struct bytes in, struct s
             s->dot_awaited = false;
         }
     }
+    planted_fault("reply", in, d->box.memory, BOX_HEADER_BYTES + (uint64_t)d->high * BOX_SLOT_BYTES);
     smtp_client_feed(&s->client, in, now_ms(d), fx);
     box_parse_end(slot);
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/verdict.h"
+#include "base/planted.h"
 #include "mta/mailbox/maildir.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
@@ -64,6 +65,8 @@ void mailbox_on_deliver(struct process *p, struct ipc_channel *from, const struc
     uint8_t path_bytes[MAILDIR_PATH_BYTES_MAX];
     struct buf path = BUF_OVER(path_bytes);
     uint64_t began_us = clock_mono_us();
+    planted_fault("mailbox", m->rcpt, NULL, 0);
+    planted_fault("mailbox", m->content, NULL, 0);
     struct maildir_message message = {
         .id = m->message, .rcpt_index = m->rcpt_index, .host = config_bytes(c, c->hostname), .sender = m->sender, .rcpt = m->rcpt,
         .prefix = m->prefix, .content = m->content, .fd = fd, .body_skip = m->body_skip, .body_bytes = m->body_bytes,

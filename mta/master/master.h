@@ -20,8 +20,13 @@ enum {
     CHILDREN_MAX = (int)ROLE_COUNT + 2 * (int)ROLE_INSTANCES_MAX,
     LISTENERS_MAX = 256,          /* addresses of all listen blocks; bounded by descriptors */
     UID_BASE_DEFAULT = 61100,     /* uid-base when it is not given and the _mta- users do not exist: free by Debian policy and systemd's ranges */
+#ifdef BULKHEAD_PLANTED_FAULT
+    PING_EVERY_MS = 500, /* tests hang processes on purpose, and do not wait for half a minute */
+    HANG_MS = 2500,
+#else
     PING_EVERY_MS = 5000,
     HANG_MS = 30000,              /* a child that does not answer a PING for this long is hung, and is killed */
+#endif
     START_MS = 120000,            /* a child that is not READY by then is hung; the manager, who may have a log to read, has no such limit */
     BACK_OFF_FIRST_MS = 1000,     /* the first death is answered at once, the second after this, then twice as long each time */
     BACK_OFF_MOST_MS = 60000,

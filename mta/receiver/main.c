@@ -61,6 +61,7 @@ static enum err make_parts(struct receiver *r)
     if (e == ERR_NONE) e = pool_init(&r->pool, POOL_CHUNKS_MAX);
     if (e == ERR_NONE) e = names_init(r);
     if (e == ERR_NONE) e = sessions_init(r);
+    if (e == ERR_NONE) e = box_init(&r->box, process_epoch(r->process));
     if (e == ERR_NONE) e = writer_init(&r->writer, &r->pool);
     if (e == ERR_NONE) e = ring_watch(r->ring, r->writer.event_fd, (struct ring_token){.kind = TOKEN_WRITER});
     return e;
@@ -226,6 +227,12 @@ void receiver_on_storage(struct process *p, struct ipc_channel *from, const stru
     receiver_of(p)->accepting = m->accepting;
 }
 
+static void on_box(struct process *p, const struct ipc_box *m, int fd)
+{
+    (void)m;
+    if (box_use(&receiver_of(p)->box, fd) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "cannot use the black box", BYTES("memory"), ERR_NO_MEMORY);
+}
+
 PROCESS_DISPATCH(receiver)
 
 const struct role role_receiver = {
@@ -238,7 +245,7 @@ const struct role role_receiver = {
         .sends = true,
     },
     .starts_threads = true,
-    .memory_bytes = 2048ULL * 1024 * 1024, /* all sessions, the pool, the threads' stacks and arenas */
+    .memory_bytes = 2560ULL * 1024 * 1024, /* all sessions, the pool, the threads' stacks and arenas, the box */
     .setup = setup,
     .event = on_event,
     .turn = turn,
@@ -246,5 +253,6 @@ const struct role role_receiver = {
     .message = receiver_message,
     .channel_open = on_channel_open,
     .channel_gone = on_channel_gone,
+    .box = on_box,
     .drain = drain,
 };

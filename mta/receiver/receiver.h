@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/heap.h"
+#include "mta/box/box.h"
 #include "mta/process/process.h"
 #include "mta/receiver/admission.h"
 #include "mta/receiver/pool.h"
@@ -128,6 +129,7 @@ struct receiver {
     uint8_t *sessions;         /* SESSION_STRIDE each; pages appear when used */
     uint32_t session_max, session_fresh, session_free; /* all; first never used; list of free ones */
     uint32_t session_count;    /* in use */
+    struct box box;            /* what we were reading when we died */
     uint32_t run_head, run_tail, run_count; /* sessions to be looked at this turn */
     struct heap timers;
     struct smtp_server_config *listeners; /* of config->listeners */

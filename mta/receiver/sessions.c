@@ -250,6 +250,9 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     s->filter = POOL_NONE;
     s->held = s->rcpts = s->content = chain_empty();
     s->fx.out = BUF_OVER(s->reply);
+    if (!r->box.begun) box_begin(&r->box);
+    box_open(&r->box, s->index, m->connection);
+    box_slot(&r->box, s->index)->peer = m->client;
     smtp_server_init(&s->server, &r->listeners[m->listener]);
     if (m->refuse_code != 0) {
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "base/planted.h"
 #include "mta/receiver/receiver.h"
 
 /* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and
@@ -91,10 +92,15 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
 /* eat - step the machine over `in`, which may be empty, until it wants more or must wait. Returns the octets eaten. */
 static uint32_t eat(struct receiver *r, struct session *s, struct bytes in)
 {
+    struct box_slot *slot = box_slot(&r->box, s->index);
     uint32_t eaten = 0;
+    if (in.len) box_keep(slot, in, true);
     while (session_goes_on(s)) {
         uint32_t used = 0;
+        box_parse_begin(&r->box, slot, s->transaction ? STEP_BODY : STEP_NONE);
+        planted_fault("command", bytes_from(in, eaten), r->box.memory, BOX_HEADER_BYTES + (uint64_t)r->session_fresh * BOX_SLOT_BYTES);
         enum smtp_server_need need = smtp_server_step(&s->server, bytes_from(in, eaten), &used, r->now_ms, &s->fx);
+        box_parse_end(slot);
         eaten += used;
         if (need == SMTP_NEED_INPUT) break;
         answer(r, s, need);

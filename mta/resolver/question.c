@@ -8,6 +8,7 @@
 #include <unbound-event.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "mta/resolver/resolver.h"
 
 struct question {
@@ -24,6 +25,7 @@ static void judge(struct question *q, int rcode, struct bytes packet, int secure
     static struct dns_result result; /* one answer at a time; too large for a stack */
     memset(&result, 0, offsetof(struct dns_result, records));
     enum question_status status = QUESTION_TEMPORARY;
+    planted_fault("dns", packet, NULL, 0);
     if (secure == SEC_BOGUS) {
         status = QUESTION_BOGUS;
     } else if (rcode == DNS_RCODE_NXDOMAIN) {
