@@ -75,6 +75,7 @@ static enum err setup(struct process *p)
     r->config = process_config(p);
     r->ring = process_ring(p);
     r->key = hash_key_random();
+    r->sequence = hash_key_random().a >> RECEIVER_SEQUENCE_SPARE_BITS;
     r->accepting = true;
     r->scratch = malloc(RECEIVER_SCRATCH_BYTES);
     process_set_state(p, r);

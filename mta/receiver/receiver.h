@@ -23,6 +23,9 @@ enum {
     RECEIVER_DESCRIPTORS_MAX = RECEIVER_SESSIONS_MAX + WRITER_FILES_MAX + 256,
     /* Session numbers in the low bits of transaction and request numbers. */
     RECEIVER_INDEX_BITS = 20,
+    /* The sequence above them begins at random, a bit below its half: an epoch is used twice when the master is started
+     * twice in a second, and a transaction that the queue knows by number would be answered without being kept. */
+    RECEIVER_SEQUENCE_SPARE_BITS = RECEIVER_INDEX_BITS + 1,
     /* Two of the machine's least rooms: replies to a pipelined batch gather in the first before they must be sent. */
     SESSION_REPLY_BYTES = 2 * SMTP_SERVER_OUT_BYTES_MIN,
     /* Recipients that need no chunk: those of nearly every message. */
@@ -137,7 +140,7 @@ struct receiver {
     struct writer writer;
     struct names *names;
     struct hash_key key;
-    uint64_t sequence;         /* of transactions and requests */
+    uint64_t sequence;         /* of transactions and requests; from a random number on */
     uint32_t waiting_chunk;    /* sessions in WAIT_CHUNK */
     uint32_t waiting_manager;  /* sessions in WAIT_MANAGER */
     uint64_t manager_gone_ms;  /* since when there is none; 0 = it is there */
