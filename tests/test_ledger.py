@@ -80,6 +80,27 @@ def test_everything_killed(world):
     assert mta.status()["audit"]["balanced"] is True
 
 
+@limit(90)
+def test_new_mail_is_not_taken_for_that_before_a_quick_restart(world):
+    """A COMMIT is known again by receiver, epoch and transaction: all of it started anew within the same second must not count from the same place."""
+    sink = smtp.Sink()
+    mta = world.mtad(extra="workers { smtp 1 }")
+    ids, sent = [], 0
+    for _ in range(8):
+        client = smtp.Client()
+        for _ in range(5):
+            code, text = client.send("sender@from.example", "rcpt@to.example", mail.message(sent, 200))
+            assert code == 250, text
+            ids.append(text.split()[-1])
+            sent += 1
+        mta.kill()
+        mta.start()
+    assert len(set(ids)) == sent, f"{sent - len(set(ids))} of {sent} messages got the id of an earlier one"
+    mta.ctl("queue", "flush")
+    mta.wait_empty(40)
+    assert {mail.id_of(m.content) for m in sink.messages} == {str(n) for n in range(sent)}
+
+
 @limit(150)
 def test_everything_killed_with_a_queue_of_deferred_mail(world):
     """Mail that waits is there after each of several kills, and goes out when its next hop is up."""
