@@ -89,7 +89,7 @@ static struct verdict deferral(const struct autopsy *x, const struct box_view *v
     BUF_LIT(text, " while it was reading this host's answer to ");
     buf_put_cstr(text, v->step == STEP_BANNER || v->step == STEP_NONE ? "our connection" : mail_step_text(v->step));
     BUF_LIT(text, "; it is tried again alone");
-    return (struct verdict){.class = VERDICT_LATER, .scope = SCOPE_SITE, .step = v->step, .enhanced = {4, 3, 0}, .text = buf_bytes(text)};
+    return (struct verdict){.class = VERDICT_LATER, .scope = SCOPE_SITE, .step = (uint8_t)v->step, .enhanced = {4, 3, 0}, .text = buf_bytes(text)};
 }
 
 static struct verdict of_dot(const struct box_view *v)
@@ -302,6 +302,11 @@ void deaths_died(struct process *p, const struct ipc_died *how)
 {
     struct manager *m = manager_of(p);
     struct death *d = death_of(m, how->role, how->index, how->epoch);
+    if (!d && is_crash(how)) { /* a role without a box: whose octets it was is not known */
+        struct autopsy x = {.m = m, .how = how};
+        struct crash crash = crash_of(&x);
+        crash_record(m, &crash);
+    }
     if (!d) return;
     d->died = true;
     d->how = *how;

@@ -60,16 +60,32 @@ void local_feed(struct manager *m, struct site *s)
     }
 }
 
-/* The mailbox process died: what it had is due again. Its file, if it was made already, has the same unique name the next time. */
+/* in_hand_before - whether this delivery was in the mailbox process's hand already when that died the last times. */
+static bool in_hand_before(const struct attempt *a)
+{
+    static struct { struct message_id id; uint32_t rcpt; } seen[MANAGER_MAILBOX_JOBS_MAX];
+    static uint32_t next;
+    for (uint32_t i = 0; i < MANAGER_MAILBOX_JOBS_MAX; i++)
+        if (seen[i].id.v == a->message.v && seen[i].rcpt == a->rcpts[0]) return true;
+    seen[next].id = a->message;
+    seen[next].rcpt = a->rcpts[0];
+    next = (next + 1) % MANAGER_MAILBOX_JOBS_MAX;
+    return false;
+}
+
+/* The mailbox process died: what it had is due again, but for what it had the last time too: that waits for its next try, so that others get through. Its file, if it was made already, has the same unique name the next time. */
 void local_mailbox_gone(struct manager *m)
 {
+    static const struct verdict deadly = {.class = VERDICT_LATER, .scope = SCOPE_RECIPIENT, .step = STEP_MAILBOX, .enhanced = {4, 3, 0},
+                                          .text = BYTES_INIT("the process that writes mailboxes died twice with this message in hand")};
     struct attempt *next;
     for (struct attempt *a = slots_next(&m->attempts, NULL); a; a = next) {
         next = slots_next(&m->attempts, a);
         if (!a->to_mailbox || a->state != ATTEMPT_SENT) continue;
         uint64_t destination = a->destination;
         m->mailbox_jobs--;
-        attempt_return(m, a);
+        if (in_hand_before(a)) attempt_all(m, a, &deadly);
+        else attempt_return(m, a);
         queue_destination_wait(m->queue, destination, 0);
     }
 }

@@ -92,6 +92,7 @@ struct site {
     bool helo_only, reuse_off;
     bool may_recover;                 /* some host of this round failed in a way that a later try may mend */
     bool secure;
+    uint8_t resolver_deaths;          /* while it was being asked for */
     struct verdict failure;           /* when SITE_FAILED: what every recipient gets; text in failure_text */
     uint16_t name_len, domain_len, hosts_count;
     uint32_t hosts_len;

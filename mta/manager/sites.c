@@ -13,6 +13,7 @@
 #include "mta/process/dispatch.h"
 
 enum {
+    RESOLVER_DEATHS_MAX = 2,  /* with the same question open: the destination backs off */
     SITE_TTL_MIN_MS = 5000,   /* a TTL of zero must not make a look-up of every message */
     SITE_FAIL_BATCH = 64,     /* messages of a dead domain that are bounced in one turn */
     SITE_LOOK_AGAIN_MS = 200, /* a destination whose connections are all busy: they take its mail themselves as they come free */
@@ -158,6 +159,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     uint64_t ttl_ms = (uint64_t)in->ttl_s * 1000;
     if (ttl_ms > MANAGER_SITE_KEEP_MS) ttl_ms = MANAGER_SITE_KEEP_MS;
     if (ttl_ms < SITE_TTL_MIN_MS) ttl_ms = SITE_TTL_MIN_MS;
+    s->resolver_deaths = 0;
     s->fresh_until_ms = process_now_ms(p) + ttl_ms;
     s->secure = in->secure;
     if (in->status == ANSWER_FOUND) {
@@ -275,9 +277,16 @@ void sites_tidy(struct manager *m)
 /* The resolver died: what it was asked is asked again when the destination is fed. */
 void sites_resolver_gone(struct manager *m)
 {
+    static const struct verdict deadly = {.class = VERDICT_LATER, .scope = SCOPE_SITE, .step = STEP_RESOLVE, .enhanced = {4, 4, 3},
+                                          .text = BYTES_INIT("Name service error: the resolver died twice while it was asked for this name")};
     for (struct site *s = slots_next(&m->sites, NULL); s; s = slots_next(&m->sites, s)) {
         if (s->state != SITE_RESOLVING) continue;
         s->state = SITE_NEW;
+        if (++s->resolver_deaths >= RESOLVER_DEATHS_MAX) { /* perhaps it is this name's answer: it waits, so that others get theirs */
+            s->resolver_deaths = 0;
+            site_down(m, s, &deadly, (struct bytes){0}, NULL);
+            continue;
+        }
         queue_destination_wait(m->queue, s->destination, 0);
     }
 }

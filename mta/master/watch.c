@@ -251,7 +251,9 @@ static void plan_restart(struct master *m, struct child *c)
     c->state = ROLE_BACKING_OFF;
     c->start_again_ms = m->now_ms + c->back_off_ms;
     uint64_t next = c->back_off_ms == 0 ? (uint64_t)BACK_OFF_FIRST_MS : 2 * c->back_off_ms;
-    c->back_off_ms = next < BACK_OFF_MOST_MS ? next : (uint64_t)BACK_OFF_MOST_MS;
+    /* Strangers can kill these: who did it is served alone, after growing pauses, and the others must not wait for that. */
+    uint64_t most = c->was_ready && (c->role == ROLE_DELIVER || c->role == ROLE_RECEIVER) ? (uint64_t)BACK_OFF_FIRST_MS : (uint64_t)BACK_OFF_MOST_MS;
+    c->back_off_ms = next < most ? next : most;
 }
 
 static void on_death(struct master *m, struct child *c, int status)
