@@ -92,6 +92,22 @@ def test_mail_is_settled_by_phase(world):
     assert harbour.arrived() == {str(100 * n + 1): 1 for n in range(len(want))}, "the 250 to the last one's dot was believed, and not repeated"
 
 
+def test_answer_without_a_verdict_is_read_again(world):
+    """Death between storing an answer and judging it: another process judges it; when that dies of it too, the log says maybe_duplicate."""
+    words = [b"250 2.0.0 Ok planted-early-abort\r\n", b"250 2.0.0 Ok planted-early-abort planted-reread-abort\r\n"]
+    sink = smtp.Sink(answers={"DOT": lambda s, line: words.pop(0) if words else None})
+    mta = faulty(world, extra="workers { delivery 1 }")
+    send(1, "x@to.example")
+    record = wait_for("a record", lambda: crashes(mta), 20)[0]
+    assert record["phase"] == "AFTER_UNJUDGED" and record["remote_address"] == "127.0.0.2", record
+    mta.wait_empty(20)
+    assert len(sink.messages) == 1 and "maybe_duplicate" not in mta.log() and "status=sent (250" in mta.log()
+    wait_for("an idle pool", lambda: mta.status()["queue"]["connections"] == 0)
+    send(2, "x@to.example")
+    mta.wait_empty(40)
+    assert "maybe_duplicate" in mta.log() and len(crashes(mta)) >= 2, crashes(mta)
+
+
 def test_refusal_by_a_killer_is_not_believed(world):
     """A crash of ours bounces no mail: 554 and a crash, then 250."""
     said = []

@@ -4,7 +4,7 @@
  * Purpose      Carries messages to remote servers: speaks SMTP as a client on sockets that it was handed.
  * Runs as      _mta-deliver; several (workers { delivery N })
  * Inherits     control channel, configuration, log
- * Talks to     manager: ATTEMPT_RCPTS, ATTEMPT, CLOSE in; RESULT, CLOSED out      connector: SOCKET in
+ * Talks to     manager: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD in; RESULT, CLOSED, REREAD_DONE out      connector: SOCKET in
  * May do       receive and send on its ring, read bodies that it was handed; no file, no socket of its own making
  * Holds        the mail that it is carrying, SESSIONS_MAX connections
  * Exceptions   allocates jobs and send buffers after lock-down, bounded by its sessions
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/planted.h"
 #include "mta/deliver/deliver.h"
 #include "mta/process/dispatch.h"
 
@@ -90,6 +91,16 @@ void deliver_on_close(struct process *p, struct ipc_channel *from, const struct 
     (void)fd;
     struct session *s = session_find(deliver_of(p), m->connection);
     if (s) session_quit(deliver_of(p), s);
+}
+
+void deliver_on_reread(struct process *p, struct ipc_channel *from, const struct ipc_reread *m, int fd)
+{
+    (void)fd;
+    struct dot dot = {0};
+    struct ipc_reread_done done = {.attempt = m->attempt};
+    planted_fault("reread", m->octets, NULL, 0);
+    if (dot_feed(&dot, m->octets) == BOX_DOT_CODE) done.code = dot.code;
+    if (ipc_send_reread_done(from, &done, -1) != ERR_NONE) process_violation(p, from, "more REREADs than the channel takes answers");
 }
 
 static void set_timeouts(struct deliver *d)

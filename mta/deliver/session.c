@@ -369,6 +369,7 @@ static void look(struct deliver *d, struct session *s, struct bytes in, struct s
     struct box_slot *slot = session_slot(d, s);
     box_keep(slot, in, !s->dot_awaited && s->client.reply.bytes == 0);
     box_parse_begin(&d->box, slot, step_of(s));
+    planted_fault("early", in, NULL, 0);
     if (s->dot_awaited) {
         enum box_dot dot = dot_feed(&s->dot, in);
         if (dot != BOX_DOT_PARTIAL) {

@@ -228,6 +228,14 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     IPC_VERDICT(F)                                /* class 0 = it ended well */
 #define IPC_CLOSE_FIELDS(F) F(u64, connection, 0) /* say QUIT and close */
 
+/* A whole answer to a final dot that stands in a dead worker's box without a verdict: read in the quarantine worker, whose death over it costs nobody else. */
+#define IPC_REREAD_FIELDS(F) \
+    F(u64, attempt, 0)                            /* manager's */ \
+    F(bytes, octets, 2048)                        /* BOX_BYTES_MAX */
+#define IPC_REREAD_DONE_FIELDS(F) \
+    F(u64, attempt, 0)                            \
+    F(u16, code, 599)                             /* 0 = they are no whole reply */
+
 /* ---- into a mailbox ---- */
 #define IPC_DELIVER_FIELDS(F) \
     F(u64, attempt, 0)                            \
@@ -323,6 +331,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(62, RESULT,         result,         DELIVER,   MANAGER,   0, IPC_RESULT_FIELDS) \
     M(63, CLOSED,         closed,         DELIVER,   MANAGER,   0, IPC_CLOSED_FIELDS) \
     M(64, CLOSE,          close,          MANAGER,   DELIVER,   0, IPC_CLOSE_FIELDS) \
+    M(65, REREAD,         reread,         MANAGER,   DELIVER,   0, IPC_REREAD_FIELDS) \
+    M(66, REREAD_DONE,    reread_done,    DELIVER,   MANAGER,   0, IPC_REREAD_DONE_FIELDS) \
     M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "mta/manager/boxes.h"
+#include "mta/process/dispatch.h"
 
 static struct box_slot copy; /* the slot at hand */
 
@@ -110,6 +111,49 @@ static struct verdict unclear(void)
     };
 }
 
+/* reread - the answer that nobody judged is read where it can hurt nobody else; until then the attempt stays in hand. False when that cannot be asked. */
+static bool reread(const struct autopsy *x, struct attempt *a, const struct box_view *v)
+{
+    struct manager *m = x->m;
+    uint16_t worker = (uint16_t)m->config->workers.delivers;
+    struct ipc_channel *to = x->worker == worker ? NULL : process_channel(m->process, ROLE_DELIVER, worker);
+    struct ipc_reread ask = {.attempt = slots_handle(&m->attempts, a), .octets = v->bytes};
+    static const struct verdict asked_again = {.class = VERDICT_NONE};
+    if (!to || ipc_send_reread(to, &ask, -1) != ERR_NONE) return false;
+    for (uint32_t i = 0; i < a->rcpt_count; i++)
+        if (v->rcpts[i] & BOX_RCPT_JUDGED) (void)attempt_run(a, i, 1, &asked_again);
+    a->state = ATTEMPT_REREAD;
+    return true;
+}
+
+void manager_on_reread_done(struct process *p, struct ipc_channel *from, const struct ipc_reread_done *in, int fd)
+{
+    (void)fd;
+    struct manager *m = manager_of(p);
+    struct attempt *a = slots_find(&m->attempts, in->attempt);
+    if (!a || a->state != ATTEMPT_REREAD || ipc_peer_index(from) != m->config->workers.delivers) {
+        process_violation(p, from, "a REREAD_DONE for what was not asked");
+        return;
+    }
+    struct box_view v = {.dot_code = in->code};
+    struct verdict verdict = in->code >= 200 ? of_dot(&v) : unclear();
+    rest_gets(a, &verdict, NULL);
+    attempt_settle(m, a);
+}
+
+/* rereads_lost - the quarantine worker died over one of them: what that answer was stays open. */
+static void rereads_lost(struct manager *m)
+{
+    struct verdict verdict = unclear();
+    struct attempt *next;
+    for (struct attempt *a = slots_next(&m->attempts, NULL); a; a = next) {
+        next = slots_next(&m->attempts, a);
+        if (a->state != ATTEMPT_REREAD) continue;
+        rest_gets(a, &verdict, NULL);
+        attempt_settle(m, a);
+    }
+}
+
 static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule, const struct box_view *v)
 {
     uint8_t store[512];
@@ -123,8 +167,11 @@ static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule
         verdict = deferral(x, v, &text);
         queue_site_failed(x->m->queue, a->destination, verdict.text, process_now_wall_us(x->m->process));
         break;
-    case RULE_MAYBE_DUPLICATE:
     case RULE_REREAD:
+        if (reread(x, a, v)) return;
+        verdict = unclear();
+        break;
+    case RULE_MAYBE_DUPLICATE:
         verdict = unclear();
         break;
     default:
@@ -246,6 +293,7 @@ static void dissect(struct manager *m, uint16_t worker, const struct death *d)
         if (c->worker == worker && c->worker_epoch == d->epoch) settle(&x, c);
     }
     m->worker_load[worker] = 0;
+    if (alone) rereads_lost(m);
 }
 
 /* dissect_receiver - its clients saw the connection break; what they were not told 250 for was never promised. It remains to say whose octets it was

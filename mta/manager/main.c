@@ -6,7 +6,7 @@
  * Inherits     control channel, configuration, log, the queue folder (its working directory)
  * Talks to     receiver: BODY_OPEN, BODY_DROP, RCPTS, COMMIT in; BODY_FILE, BODY_REFUSED, COMMITTED, REFUSED, STORAGE out
  *              resolver: LOOKUP out, ANSWER in          connector: CONNECT, CONNECT_CANCEL out; CONNECTED, FAILED in
- *              deliver: ATTEMPT_RCPTS, ATTEMPT, CLOSE out; RESULT, CLOSED in      mailbox: DELIVER out, DELIVERED in
+ *              deliver: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD out; RESULT, CLOSED, REREAD_DONE in      mailbox: DELIVER out, DELIVERED in
  *              control: ADMIN in; ADMIN_ROW, ADMIN_END out
  * May do       files below the queue folder; no socket but its channels; no io_uring (its system calls can be traced and made to fail)
  * Holds        what is active: pending commits, attempts, connections, sites (tables of fixed size); resident messages and the body cache (queue/)

@@ -129,7 +129,8 @@ struct connection {
 
 enum attempt_state { ATTEMPT_BODY = 1, ATTEMPT_SENT, ATTEMPT_SETTLING, ATTEMPT_WARNING /* a delay warning waits for the header that it quotes */,
                      ATTEMPT_OPERATOR /* the same for a bounce that the operator wants */,
-                     ATTEMPT_PARKED /* an earlier manager had it in hand; what became of it is not clear yet */ };
+                     ATTEMPT_PARKED /* an earlier manager had it in hand; what became of it is not clear yet */,
+                     ATTEMPT_REREAD /* its worker is dead; the answer in its box is being read by another one */ };
 
 struct attempt_run {                  /* a verdict of the worker for a run of recipients; text points into `texts` of the attempt */
     uint32_t first, count;
