@@ -78,7 +78,8 @@ def test_culprit_is_named_among_64_sessions(world):
     status = mta.status()
     assert status["audit"]["balanced"] and status["crashes"]["records"] == 30, status
     for number in {1 + (7 * n) % 64 for n in range(30)}:
-        assert f"quarantine: {killers.address(number)} has taken part in a session to its end" in mta.log(), "it has behaved since, and is let go"
+        wait_for("it has behaved since, and is let go",
+                 lambda n=number: f"quarantine: {killers.address(n)} has taken part in a session to its end" in mta.log(), 30, 0.1)
 
 
 def test_mail_is_settled_by_phase(world):
