@@ -43,6 +43,7 @@ enum err queue_body_open(struct queue *q, int *fd, uint64_t *body_id)
         return e;
     }
     q->open_bodies = b;
+    q->disk_check_ms = 0; /* large messages fill a disk faster than it is looked at */
     *body_id = b->id;
     return ERR_NONE;
 }

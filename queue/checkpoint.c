@@ -211,6 +211,8 @@ void checkpoint_done(struct queue *q)
         c->told = true;
         queue_say_id(q, true, "cannot write the index; will try again until it can", (struct message_id){0}, c->error);
     }
+    /* On a disk without a free octet this would never end: the index has no room to forget what is gone. The log knows, once all outcomes are certain. */
+    if (q->disk_low && !q->kept.first) accept_unlink_due(q, UINT64_MAX);
 }
 
 void checkpoint_synced(struct queue *q)

@@ -233,6 +233,45 @@ static void test_queue_each_failing_write_of_the_index_is_survived(void **state)
     assert_true(rig_check(t));
 }
 
+/* put_in_file - a message with a body file; its id. */
+static uint64_t put_in_file(struct rig *t)
+{
+    uint8_t list_memory[100];
+    struct buf list = BUF_OVER(list_memory);
+    struct record_message m = {.rcpt_count = 1, .body_kind = BODY_FILE, .body_bytes = 5};
+    int fd;
+    rcpt_put(&list, &(struct rcpt){.address = BYTES("a@example.com")});
+    m.rcpts = buf_bytes(&list);
+    must(queue_body_open(t->q, &fd, &m.body_id) == ERR_NONE && write(fd, "hello", 5) == 5);
+    close(fd);
+    must(queue_accept(t->q, &m, NULL, 0, 9, t->now_wall_us, t->now_ms) == ERR_NONE && rig_until(t, QUEUE_COMMITTED, 9, NULL));
+    return m.body_id;
+}
+
+static void test_queue_full_disk_gives_up_bodies_of_what_is_gone_without_the_index(void **state)
+{
+    struct rig *t = *state;
+    struct queue_job job;
+    char path[40];
+    snprintf(path, sizeof(path), "body/%016llx", (unsigned long long)put_in_file(t));
+    rig_settle(t);
+    index_failures = 1000000;
+    t->options.min_free_bytes = UINT64_MAX; /* no disk has so much */
+    queue_configure(t->q, &t->options);
+    rig_settle(t);
+    assert_true(take_soon(t, &job));
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(rig_result(t, &job, VERDICT_DELIVERED, SCOPE_RECIPIENT), ERR_NONE);
+    for (int i = 0; i < 8 && access(path, F_OK) == 0; i++) rig_settle(t);
+    assert_int_equal(access(path, F_OK), -1);
+    index_failures = 0;
+    t->options.min_free_bytes = 0;
+    rig_close(t);
+    rig_open(t);
+    assert_int_equal(totals(t).messages, 0);
+    assert_true(rig_check(t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +280,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_queue_failing_log_keeps_the_sums, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queue_failing_index_stops_new_mail_then_recovers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queue_each_failing_write_of_the_index_is_survived, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_queue_full_disk_gives_up_bodies_of_what_is_gone_without_the_index, setup, teardown),
     };
     return cmocka_run_group_tests_name("queue_fault", tests, NULL, NULL);
 }
