@@ -1,9 +1,9 @@
 """Short forms of the durability campaigns (tests/campaign): kills, power cuts, crash images, failing system calls, full disks, damage."""
-from campaign import crash_images
+from campaign import crash_images, damage, faults, weather
 from campaign import cuts as power
 from campaign import kills as storms
 from harness import mail
-from harness.core import limit, wait_for
+from harness.core import limit
 from harness.smtp import Client
 
 
@@ -20,6 +20,27 @@ def test_power_cuts(world):
 @limit(400)
 def test_crash_images(world):
     print(crash_images.images(world, 5000))
+
+
+@limit(240)
+def test_failing_calls(world):
+    """Places of the manager that ask the kernel or the allocator for something, one after the other, for a minute; tests/campaign/run sweep does all."""
+    print(faults.sweep(world, errors_each=1, seconds=60))
+
+
+@limit(120)
+def test_full_disk_under_load(world):
+    print(weather.full_disk(world))
+
+
+@limit(120)
+def test_jumping_clock(world):
+    print(weather.clock_jumps(world))
+
+
+@limit(120)
+def test_damaged_octets(world):
+    print(damage.flips(world, 300))
 
 
 @limit(90)

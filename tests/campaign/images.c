@@ -9,10 +9,7 @@
  * Prints a line of JSON. What was bad stays in FOLDER-bad-N. `lying`: as if the disk ignored every sync, which must be found out.
  */
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
-#include <malloc.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,10 +22,11 @@
 #include "base/clock.h"
 #include "base/must.h"
 #include "disk.h"
+#include "look.h"
 #include "queue/queue.h"
 
 enum {
-    MESSAGES_MAX = 200000, IMAGE_SECONDS_MAX = 30, BAD_MAX = 5, SEGMENT_BYTES = 1024 * 1024, CONTENTS_MAX = 4, MORE_EVERY = 8, WAIT_MS = 5000,
+    MESSAGES_MAX = 200000, IMAGE_SECONDS_MAX = 30, BAD_MAX = 5, CONTENTS_MAX = 4, MORE_EVERY = 8,
     COMMITTED = 32, IPC_HEADER = 24
 };
 
@@ -48,21 +46,6 @@ static const char *const result_words[] = {
     [LOST_LATER] = "a message is lost after the next start",
 };
 
-static void route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination)
-{
-    (void)context;
-    (void)m;
-    (void)r;
-    BUF_LIT(destination, "mx:there.example");
-}
-
-static void say(void *context, bool warning, struct bytes text)
-{
-    (void)context;
-    (void)warning;
-    fprintf(stderr, "%.*s\n", (int)text.len, (const char *)text.ptr);
-}
-
 static void on_row(void *context, const struct queue_row *row)
 {
     uint64_t *walked = context;
@@ -70,39 +53,6 @@ static void on_row(void *context, const struct queue_row *row)
     for (uint32_t i = 0; i < message_count; i++) {
         if (messages[i].id == row->message->id.v) messages[i].seen = true;
     }
-}
-
-static void on_problem(void *context, struct bytes text)
-{
-    (void)context;
-    fprintf(stderr, "queue_check: %.*s\n", (int)text.len, (const char *)text.ptr);
-}
-
-static struct queue *open_queue(void)
-{
-    static const uint64_t steps[] = {60, 300};
-    struct queue *q = NULL;
-    int fd = open(folder_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct queue_options options = {.folder_fd = fd, .segment_bytes = SEGMENT_BYTES, .retry_count = 2, .retry_s = steps, .retry_max_s = 3600, .expire_s = 86400 * 5,
-                                    .body_cache_bytes = 1 << 20, .destination_connections = 20, .route = route, .say = say};
-    enum err e = queue_open(&q, &options, clock_wall_us(), clock_mono_ms());
-    if (e != ERR_NONE) fprintf(stderr, "queue_open: %s\n", err_text(e));
-    return e == ERR_NONE ? q : NULL;
-}
-
-/* until - turns until an event with this cookie; its type. */
-static uint8_t until(struct queue *q, uint64_t cookie)
-{
-    uint64_t end = clock_mono_ms() + WAIT_MS;
-    struct queue_event event;
-    while (clock_mono_ms() < end) {
-        while (queue_collect(q, &event, clock_wall_us(), clock_mono_ms())) {
-            if (event.cookie == cookie) return event.type;
-        }
-        queue_turn(q, clock_wall_us(), clock_mono_ms());
-        poll(&(struct pollfd){queue_event_fd(q), POLLIN, 0}, 1, 5);
-    }
-    return QUEUE_EVENT_NONE;
 }
 
 static enum result look(struct queue *q, uint64_t cut, enum result if_lost)
@@ -119,7 +69,7 @@ static enum result look(struct queue *q, uint64_t cut, enum result if_lost)
         return if_lost;
     }
     queue_totals(q, &totals);
-    if (queue_check(q, on_problem, NULL) != 0) return NOT_CHECKED_OUT;
+    if (look_problems(q) != 0) return NOT_CHECKED_OUT;
     return totals.audit.balanced && totals.messages == walked ? GOOD : NOT_BALANCED;
 }
 
@@ -129,7 +79,7 @@ static enum result contents(struct queue *q)
     for (uint32_t i = message_count; i-- > 0 && asked < CONTENTS_MAX;) {
         struct queue_content content;
         if (!messages[i].seen) continue;
-        if (!queue_content_head(q, (struct message_id){messages[i].id}, 1 << 20, ++asked, &content) && until(q, asked) != QUEUE_BODY_READY) return CONTENT_BROKEN;
+        if (!queue_content_head(q, (struct message_id){messages[i].id}, 1 << 20, ++asked, &content) && look_until(q, NULL, asked) != QUEUE_BODY_READY) return CONTENT_BROKEN;
     }
     return GOOD;
 }
@@ -141,14 +91,14 @@ static enum result one_more(struct queue *q)
     struct buf list = BUF_OVER(memory);
     rcpt_put(&list, &(struct rcpt){.address = BYTES("rcpt@to.example")});
     struct record_message m = {.sender = BYTES("s@from.example"), .rcpt_count = 1, .rcpts = buf_bytes(&list), .body = BYTES("x\r\n"), .body_bytes = 3};
-    if (queue_accept(q, &m, NULL, 0, 77, clock_wall_us(), clock_mono_ms()) != ERR_NONE || until(q, 77) != QUEUE_COMMITTED) return NOT_TAKEN;
+    if (queue_accept(q, &m, NULL, 0, 77, clock_wall_us(), clock_mono_ms()) != ERR_NONE || look_until(q, NULL, 77) != QUEUE_COMMITTED) return NOT_TAKEN;
     *more_id = m.id.v;
     return GOOD;
 }
 
 static enum result first_look(uint64_t cut, bool with_more)
 {
-    struct queue *q = open_queue();
+    struct queue *q = look_open(folder_path);
     if (!q) return CANNOT_OPEN;
     enum result r = look(q, cut, LOST);
     if (!r && with_more) r = contents(q);
@@ -162,7 +112,7 @@ static enum result second_look(uint64_t cut)
     messages[message_count].id = *more_id;
     messages[message_count].committed = 1;
     messages[message_count++].arrived = UINT64_MAX;
-    struct queue *q = open_queue();
+    struct queue *q = look_open(folder_path);
     return q ? look(q, cut, LOST_LATER) : CANNOT_OPEN;
 }
 
@@ -176,8 +126,7 @@ static int in_child(uint64_t cut, bool first, bool with_more)
         int fd = open(said_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
         dup2(fd, STDERR_FILENO);
         alarm(IMAGE_SECONDS_MAX);
-        mallopt(M_ARENA_MAX, 1); /* many short lives: page faults are what they cost */
-        mallopt(M_TOP_PAD, 4 << 20);
+        look_settle_memory();
         _exit((int)(first ? first_look(cut, with_more) : second_look(cut)));
     }
     must(waitpid(child, &status, 0) == child);
@@ -194,14 +143,6 @@ static void on_sent(const uint8_t *octets, uint32_t bytes, uint64_t at)
     for (uint32_t i = 0; i < message_count; i++) {
         if (messages[i].id == id) messages[i].committed = messages[i].committed ? messages[i].committed : at;
     }
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 static void one_image(uint64_t cut)
@@ -222,7 +163,7 @@ static void one_image(uint64_t cut)
             return;
         }
     }
-    must(nftw(folder_path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0);
+    look_remove(folder_path);
 }
 
 static const uint8_t *map_file(const char *path, uint64_t *bytes)

@@ -23,6 +23,7 @@ struct tap_head {
     int32_t armed_error;      /* an errno, or TAP_SHORT */
     uint32_t armed_left, fired;
     uint32_t site_count;
+    int64_t clock_shift_s;    /* added to the wall clock of the process */
 };
 
 struct tap_site {             /* a system call or allocation, and who asked for it */

@@ -10,7 +10,8 @@ MAGIC, SITES_AT, SITES_MAX, JOURNAL_AT, SHORT = 0x3170617468756b62, 4096, 4000, 
 CALLS = ("OPEN READ PREAD WRITE WRITEV PWRITE FDATASYNC FSYNC RENAME UNLINK MKDIR STAT STATVFS FLOCK FCNTL OPENDIR READDIR MMAP MALLOC CALLOC REALLOC "
          "THREAD FORK SENDMMSG RECVMMSG EVENTFD EPOLL_CTL EPOLL_WAIT POLL CLOSE FTRUNCATE FCHDIR").split()
 FIELDS = {"used": (16, "Q"), "die_at": (24, "Q"), "lives": (32, "I"), "recording": (40, "I"), "injecting": (44, "I"), "losing": (48, "I"), "armed_site": (52, "I"),
-          "armed_error": (56, "i"), "armed_left": (60, "I"), "fired": (64, "I"), "site_count": (68, "I")}
+          "armed_error": (56, "i"), "armed_left": (60, "I"), "fired": (64, "I"), "site_count": (68, "I"),
+          "clock_shift_s": (72, "q")}
 SITE = struct.Struct("<QII5Q")
 
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tap_internal.h"
@@ -40,7 +41,8 @@ static void *real(void **known, const char *name)
 #define WRAPPED(C) \
     C(openat64) C(open64) C(open) C(read) C(pread64) C(pread) C(write) C(writev) C(pwrite64) C(pwrite) C(fdatasync) C(fsync) C(renameat) C(renameat2) \
     C(unlinkat) C(mkdirat) C(fstatat64) C(fstat64) C(fstatvfs64) C(flock) C(fcntl64) C(fdopendir) C(readdir64) C(mmap64) C(mmap) C(pthread_create) \
-    C(fork) C(sendmmsg) C(recvmmsg) C(eventfd) C(epoll_ctl) C(epoll_wait) C(poll) C(close) C(ftruncate) C(fchdir)
+    C(fork) C(sendmmsg) C(recvmmsg) C(eventfd) C(epoll_ctl) C(epoll_wait) C(poll) C(close) C(ftruncate) C(fchdir) \
+    C(clock_gettime)
 WRAPPED(DECLARE_REAL)
 
 
@@ -434,4 +436,11 @@ int __poll_chk(struct pollfd *which, nfds_t count, int ms, size_t room)
     if (count * sizeof(*which) > room) abort();
     FAIL(POLL, -1)
     return REAL(poll)(which, count, ms);
+}
+
+int clock_gettime(clockid_t which, struct timespec *now)
+{
+    int result = REAL(clock_gettime)(which, now);
+    if (result == 0 && tap_head && which == CLOCK_REALTIME) now->tv_sec += tap_head->clock_shift_s;
+    return result;
 }
