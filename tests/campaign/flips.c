@@ -217,6 +217,7 @@ int main(int argc, char **argv)
         if (!result || bad > 3 || rename(argv[2], kept) != 0) look_remove(argv[2]);
     }
     unlink(said);
-    printf("{\"flips\": %" PRIu64 ", \"bad\": %" PRIu64 ", \"felt\": %" PRIu64 ", \"second starts\": %" PRIu64 ", \"messages\": %u}\n", count, bad, felt, starts, known->count);
+    printf("{\"flips\": %" PRIu64 ", \"bad\": %" PRIu64 ", \"felt\": %" PRIu64 ", \"second starts\": %" PRIu64 ", \"messages\": %u}\n",
+           count, bad, felt, starts, known->count);
     return bad > 0;
 }

@@ -46,8 +46,8 @@ struct queue *look_open(const char *folder)
     static const uint64_t steps[] = {60, 300};
     struct queue *q = NULL;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct queue_options options = {.folder_fd = fd, .segment_bytes = SEGMENT_BYTES, .retry_count = 2, .retry_s = steps, .retry_max_s = 3600, .expire_s = 86400 * 5,
-                                    .body_cache_bytes = 1 << 20, .destination_connections = 20, .route = route, .say = say};
+    struct queue_options options = {.folder_fd = fd, .segment_bytes = SEGMENT_BYTES, .retry_count = 2, .retry_s = steps, .retry_max_s = 3600,
+                                    .expire_s = 86400 * 5, .body_cache_bytes = 1 << 20, .destination_connections = 20, .route = route, .say = say};
     enum err e = queue_open(&q, &options, clock_wall_us(), clock_mono_ms());
     if (e != ERR_NONE) fprintf(stderr, "queue_open: %s\n", err_text(e));
     return e == ERR_NONE ? q : NULL;

@@ -28,7 +28,9 @@ def in_maildir(folder):
 class Ledger:
     """Clients that note an id when they read 250, and otherwise connect again and send it again. At the end: acknowledged minus arrived is empty."""
 
-    def __init__(self, count, target=("127.0.0.1", 25), sessions=4, size=300, per_connection=20, recipient="rcpt@to.example", give_up=60):
+    def __init__(self, count, target=("127.0.0.1", 25), sessions=4, size=300, per_connection=20, recipient="rcpt@to.example", give_up=60, more=None):
+        """`more`: as long as it says so there are further messages behind the first `count`, however quick those were."""
+        self.next, self.more = count, more
         self.target, self.size, self.per_connection, self.recipient = target, size, per_connection, recipient
         self.todo = collections.deque(range(count))
         self.acknowledged, self.again = set(), 0
@@ -45,7 +47,10 @@ class Ledger:
             try:
                 number = self.todo.popleft()
             except IndexError:
-                break
+                if not (self.more and self.more()):
+                    break
+                with self.lock:
+                    number, self.next = self.next, self.next + 1
             try:
                 if client is None or used >= self.per_connection:
                     if client:
