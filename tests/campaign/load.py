@@ -9,7 +9,9 @@ from harness import mail, smtp
 
 SMALL, LARGE = 1500, 120000          # octets; a large one is kept in a body file
 LARGE_EVERY, BOX_EVERY = 40, 4       # one of so many messages
-KILL_BEFORE_S, KILL_AFTER_S = 1, 4   # a kill explains a second delivery when it came so long before or after the first
+# What ends the boxes of workers with their processes, or takes a record that was not synced: no log line can say that a delivery may be repeated.
+BOXES_END = ("everything", "master", "cut", "restart", "fault", "kill")
+KILL_BEFORE_S, KILL_AFTER_S = 1, 4   # a kill of that kind explains a second delivery when it came so long before or after the first
 
 
 class Arrivals(list):
@@ -135,7 +137,7 @@ class Site:
         for when, number, queue_id, _ in arrived:
             by_message[number][queue_id].append(when)
         log = self.mta.log()
-        suspects = set(re.findall(r"([0-9a-f]{16}): to=.*maybe_duplicate", log))
+        suspects = set(re.findall(r"([0-9A-F]{16}): to=.*maybe_duplicate", log))
         for number, copies in by_message.items():
             if len(copies) > 1:
                 reasons["sent again by the client" if len(copies) <= self.load.attempts[number] else "unexplained"] += len(copies) - 1
@@ -143,8 +145,8 @@ class Site:
                 for before, after in zip(sorted(times), sorted(times)[1:]):
                     if queue_id in suspects:
                         reasons["logged maybe_duplicate"] += 1
-                    elif any(before - KILL_BEFORE_S <= t <= before + KILL_AFTER_S and t <= after for t, _ in self.kills):
-                        reasons["killed before its outcome was recorded"] += 1
+                    elif any(before - KILL_BEFORE_S <= t <= before + KILL_AFTER_S and t <= after for t, what in self.kills if what in BOXES_END):
+                        reasons["all was ended before its outcome was recorded"] += 1
                     else:
                         reasons["unexplained"] += 1
         return reasons
