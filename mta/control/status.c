@@ -79,6 +79,18 @@ static uint32_t common_layers(const struct control *c)
     return any_ring ? all : all & ~(uint32_t)LAYER_RING;
 }
 
+/* put_open - what the missing layers leave open. */
+static void put_open(struct buf *out, uint32_t layers)
+{
+    json_open(out, "open", '[');
+    for (uint32_t i = 0; i < SANDBOX_LAYERS; i++) {
+        uint32_t bit;
+        const char *open = sandbox_layer_open(i, &bit);
+        if (open != NULL && !(layers & bit)) json_cstr(out, NULL, open);
+    }
+    json_close(out, ']');
+}
+
 void status_begin(const struct control *c, struct buf *out)
 {
     const struct ipc_role_state *receiver = &c->roles[ROLE_RECEIVER * (uint32_t)ROLE_INSTANCES_MAX];
@@ -91,6 +103,7 @@ void status_begin(const struct control *c, struct buf *out)
     json_cstr(out, "engine", receiver->engine ? ring_engine_name((enum ring_engine)receiver->engine) : "unknown");
     json_open(out, "sandbox", '{');
     put_layers(out, "layers", common_layers(c));
+    put_open(out, common_layers(c));
     json_close(out, '}');
     json_open(out, "roles", '[');
     for (uint32_t i = 0; i < ROLE_PLACES_MAX; i++)

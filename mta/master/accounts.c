@@ -77,7 +77,6 @@ int accounts_find(struct master *m)
         struct buf *line = log_begin(LOG_LEVEL_WARNING);
         BUF_LIT(line, "warning: not started as root: every process runs as uid ");
         buf_put_u64(line, geteuid());
-        BUF_LIT(line, ", and may signal the others where the kernel is older than 6.12");
         log_end();
         return 0;
     }

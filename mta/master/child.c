@@ -105,14 +105,15 @@ static bool put_in_place(struct handed *h)
 
 static _Noreturn void become(const struct master *m, const struct child *c, struct handed *h)
 {
-    char index[16], epoch[16], folders[16], uid[16], gid[16];
+    char index[16], epoch[16], folders[16], landlock[16], uid[16], gid[16];
     snprintf(index, sizeof(index), "%u", c->index);
     snprintf(epoch, sizeof(epoch), "%u", c->epoch);
     snprintf(folders, sizeof(folders), "%u", m->folder_counts[c->role]);
+    snprintf(landlock, sizeof(landlock), "%u", m->landlock_max);
     snprintf(uid, sizeof(uid), "%u", m->accounts[c->role].uid);
     snprintf(gid, sizeof(gid), "%u", m->accounts[c->role].gid);
     const char *role = ipc_role_name(c->role);
-    const char *args[] = {"mtad", "--role", role, "--index", index, "--epoch", epoch, "--folders", folders,
+    const char *args[] = {"mtad", "--role", role, "--index", index, "--epoch", epoch, "--folders", folders, "--landlock-max", landlock,
         m->is_root ? "--uid" : NULL, uid, "--gid", gid, NULL};
 
     sigset_t none;

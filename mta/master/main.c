@@ -33,6 +33,8 @@ static const char help[] =
     "  mtad --check [-c FILE]    say every problem of the configuration, and end\n"
     "  mtad --version            print the version\n"
     "\n"
+    "  --landlock-max N          for tests: use no more of Landlock than its version N (0 = nothing)\n"
+    "\n"
     "Signals: SIGTERM and SIGINT finish what is in hand and end; SIGHUP opens the log file again.\n"
     "Exit codes: 0 ended as asked, 1 could not start, 64 wrong options, 78 wrong configuration.\n";
 
@@ -52,12 +54,13 @@ static bool number(const char *text, uint32_t max, uint32_t *out)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    enum { ROLE = 256, INDEX, EPOCH, FOLDERS, UID, GID, CHECK, STATE, VERSION };
+    enum { ROLE = 256, INDEX, EPOCH, FOLDERS, UID, GID, CHECK, STATE, VERSION, LANDLOCK };
     static const struct option names[] = {
         {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, CHECK}, {"state", required_argument, NULL, STATE},
         {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'}, {"role", required_argument, NULL, ROLE},
         {"index", required_argument, NULL, INDEX}, {"epoch", required_argument, NULL, EPOCH}, {"folders", required_argument, NULL, FOLDERS},
-        {"uid", required_argument, NULL, UID}, {"gid", required_argument, NULL, GID}, {NULL, 0, NULL, 0},
+        {"uid", required_argument, NULL, UID}, {"gid", required_argument, NULL, GID}, {"landlock-max", required_argument, NULL, LANDLOCK},
+        {NULL, 0, NULL, 0},
     };
     bool good = true;
     uint32_t index = 0;
@@ -75,6 +78,7 @@ static bool parse(int argc, char **argv, struct options *o)
         case FOLDERS: good &= number(optarg, FOLDERS_MAX, &o->start.folder_count); break;
         case UID: good &= o->start.change_identity = number(optarg, UINT32_MAX, &o->start.uid); break;
         case GID: good &= number(optarg, UINT32_MAX, &o->start.gid); break;
+        case LANDLOCK: good &= number(optarg, UINT32_MAX, &o->start.landlock_max); break;
         default: good = false; break;
         }
     }
@@ -116,7 +120,7 @@ static const char *state_folder(const char *given)
 
 int main(int argc, char **argv)
 {
-    struct options o = {0};
+    struct options o = {.start.landlock_max = UINT32_MAX};
     if (!parse(argc, argv, &o)) {
         fputs(help, stderr);
         return PROCESS_EXIT_USAGE;
@@ -133,7 +137,7 @@ int main(int argc, char **argv)
     struct config_problem_sink sink = {report, NULL};
     int config_fd;
     if (config_load(file, state, 1, &sink, &config_fd) != ERR_NONE) return PROCESS_EXIT_CONFIG;
-    if (!o.check) return master_run(config_fd);
+    if (!o.check) return master_run(config_fd, o.start.landlock_max);
     printf("%s: no problems\n", file != NULL ? file : "the built-in configuration");
     return PROCESS_EXIT_OK;
 }

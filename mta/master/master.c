@@ -160,10 +160,11 @@ static int prepare(struct master *m)
     return 0;
 }
 
-int master_run(int config_fd)
+int master_run(int config_fd, uint32_t landlock_max)
 {
     struct master *m = &the_master;
     m->config_fd = config_fd;
+    m->landlock_max = landlock_max;
     m->control_fd = m->root_fd = -1;
     m->now_ms = clock_mono_ms();
     m->started_wall_us = clock_wall_us();

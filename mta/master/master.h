@@ -70,6 +70,7 @@ struct master {
     bool is_root;
     struct account accounts[ROLE_COUNT];
     int signal_fd, exe_fd, root_fd;
+    uint32_t landlock_max;
     int log_fd;
     int control_fd;
     struct listener listeners[LISTENERS_MAX];
@@ -90,8 +91,8 @@ struct master {
     int exit_code;
 };
 
-/* master_run - everything behind option parsing; returns the exit code of mtad. */
-int master_run(int config_fd);
+/* master_run - everything behind option parsing; returns the exit code of mtad. landlock_max: for every child's sandbox; UINT32_MAX = no limit. */
+int master_run(int config_fd, uint32_t landlock_max);
 
 /* ---- accounts.c: which uid a role has ---- */
 /* accounts_find - fill in m->accounts. Returns 0, or the exit code after one line was logged. */

@@ -70,6 +70,16 @@ static void give_work(struct master *m, struct child *c)
     if (c->role == ROLE_CONTROL) give_control(m, c);
 }
 
+/* say_open - a line for each layer that some process does without: what that leaves open. */
+static void say_open(uint32_t layers)
+{
+    for (uint32_t i = 0; i < SANDBOX_LAYERS; i++) {
+        uint32_t bit;
+        const char *open = sandbox_layer_open(i, &bit);
+        if (open != NULL && !(layers & bit)) log_text(LOG_LEVEL_WARNING, open);
+    }
+}
+
 /* say_ready - the line that scripts wait for; it ends in "ready" and is on standard error, wherever other lines go. */
 static void say_ready(struct master *m)
 {
@@ -81,6 +91,7 @@ static void say_ready(struct master *m)
     BUF_LIT(line, "; engine of the receivers: ");
     buf_put_cstr(line, ring_engine_name((enum ring_engine)child_find(m, ROLE_RECEIVER, 0)->engine));
     log_end();
+    say_open(layers);
 
     bool elsewhere = logfile_is_elsewhere(m);
     for (uint32_t copies = 0; copies < (elsewhere ? 2u : 1u); copies++) {

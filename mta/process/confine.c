@@ -64,6 +64,7 @@ void process_request(struct process *p, struct sandbox_request *q)
     q->memory_bytes = p->role->memory_bytes;
     q->descriptors_max = descriptors_max(p->role);
     q->parent_pid = (int32_t)getppid();
+    q->landlock_abi_max = p->start.landlock_max;
 }
 
 static _Noreturn void refuse(struct process *p, const char *text, const char *what, enum err e)
@@ -84,7 +85,7 @@ static void prove(struct process *p, const struct sandbox_request *q)
 {
     struct ring_probe ring = {.options = p->ring_options};
     ring.options.engine = ring_engine_of(p->ring);
-    struct sandbox_probe probe = {ring_probe_make, ring_probe_try, &ring};
+    struct sandbox_probe probe = {ring_probe_make, ring_probe_enter, ring_probe_try, ring_probe_unmake, &ring};
     const char *what = NULL;
     enum err e = sandbox_selftest(q, p->layers, &probe, &what);
     if (e == ERR_DENIED) refuse(p, "the sandbox does not hold: something forbidden was possible", what, e);

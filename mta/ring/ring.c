@@ -234,12 +234,23 @@ bool ring_accept_is_transient(int error_number)
 enum err ring_probe_make(void *probe)
 {
     struct ring_probe *p = probe;
-    enum err e = ring_open(&p->ring, &p->options);
-    return e == ERR_NONE ? ring_confine(p->ring) : e;
+    return ring_open(&p->ring, &p->options);
+}
+
+enum err ring_probe_enter(void *probe)
+{
+    return ring_confine(((struct ring_probe *)probe)->ring);
 }
 
 enum err ring_probe_try(void *probe)
 {
     const struct ring_probe *p = probe;
     return ring_engine_of(p->ring) == RING_URING ? uring_try_forbidden(p->ring) : ERR_NONE;
+}
+
+void ring_probe_unmake(void *probe)
+{
+    struct ring_probe *p = probe;
+    if (p->ring) ring_fini(p->ring);
+    p->ring = NULL;
 }

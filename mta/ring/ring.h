@@ -131,15 +131,18 @@ uint32_t ring_in_flight(const struct ring *r);
 void ring_fini(struct ring *r);
 
 /*
- * The ring's part of sandbox_selftest(): the twin makes a ring of its own, as confined as ours, and tries what is not on the list.
- * ring_probe_make before the twin's seccomp filter, ring_probe_try behind it. With epoll both do nothing.
+ * The ring's part of sandbox_selftest(): a second ring, opened like ours before the fork, which the twin confines as ours is, and on which it tries
+ * what is not on the list. ring_probe_make and ring_probe_unmake in the process itself, around the fork; in the twin ring_probe_enter before its
+ * seccomp filter (who enables a ring is the one who may use it), and ring_probe_try behind it. With epoll there is nothing to try.
  */
 struct ring_probe {
     struct ring_options options; /* as for ring_open(), with engine = ring_engine_of() of the ring in use */
     struct ring *ring;           /* NULL at first */
 };
 must_use enum err ring_probe_make(void *probe);
+must_use enum err ring_probe_enter(void *probe);
 /* ERR_DENIED when a forbidden operation was carried out. */
 must_use enum err ring_probe_try(void *probe);
+void ring_probe_unmake(void *probe);
 
 #endif

@@ -702,12 +702,12 @@ static void test_probe_forbidden_operations_are_refused(void **unused)
 {
     (void)unused;
     struct ring_probe probe = {.options = options_of(ring_engine_of(fix.ring))};
+    assert_int_equal(ring_probe_make(&probe), ERR_NONE);
     pid_t twin = fork();
-    assert_true(twin >= 0);
-    if (twin == 0) _exit(ring_probe_make(&probe) == ERR_NONE && ring_probe_try(&probe) == ERR_NONE ? 0 : 1);
+    if (twin == 0) _exit(ring_probe_enter(&probe) == ERR_NONE && ring_probe_try(&probe) == ERR_NONE ? 0 : 1);
     int status = -1;
-    assert_int_equal(waitpid(twin, &status, 0), twin);
-    assert_int_equal(status, 0);
+    assert_true(twin > 0 && waitpid(twin, &status, 0) == twin && status == 0);
+    ring_probe_unmake(&probe);
     assert_int_equal(ring_is_restricted(fix.ring), ring_engine_of(fix.ring) == RING_URING);
 }
 

@@ -4,6 +4,7 @@
  * The order is the kernel's, not ours: a change of uid forgets the parent-death signal and makes the process dumpable according to
  * fs.suid_dumpable, so both are set behind it; chroot() needs a capability, so one outlives the uid until sandbox_files().
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -169,7 +170,8 @@ enum err sandbox_calls(const struct sandbox_request *q, uint32_t *layers)
 {
     /* No process and no thread from here on. Rings go on working: what they may do needs no kernel thread (uring_setup.c). */
     enum err e = limit(RLIMIT_NPROC, 0);
-    if (e == ERR_NONE) e = seccomp_confine(q, false);
+    if (e == ERR_NONE) e = seccomp_prepare(q, false, (int32_t)getpid());
+    if (e == ERR_NONE) e = seccomp_enter();
     if (e == ERR_NONE) *layers |= LAYER_SECCOMP;
     return e;
 }
@@ -194,21 +196,33 @@ void sandbox_close_others(const int *keep, uint32_t count)
     must(close_range((unsigned)from, ~0U, 0) == 0);
 }
 
+/* A sentence only for layers without which a process starts all the same: by the kernel's age, or not as root. */
 static const struct {
     uint32_t bit;
     const char *name;
+    const char *open;
 } layer_names[] = {
-    {LAYER_UID, "uid"},
-    {LAYER_NO_NEW_PRIVS, "no-new-privs"},
-    {LAYER_NOT_DUMPABLE, "not-dumpable"},
-    {LAYER_LIMITS, "limits"},
-    {LAYER_ROOT, "root"},
-    {LAYER_LANDLOCK_FS, "landlock-files"},
-    {LAYER_LANDLOCK_NET, "landlock-net"},
-    {LAYER_LANDLOCK_SCOPE, "landlock-scope"},
-    {LAYER_RING, "ring"},
-    {LAYER_SECCOMP, "seccomp"},
+    {LAYER_UID, "uid", "uid is off: all processes are the same user, and the kernel keeps their files and memory apart by the other layers only"},
+    {LAYER_NO_NEW_PRIVS, "no-new-privs", NULL},
+    {LAYER_NOT_DUMPABLE, "not-dumpable", NULL},
+    {LAYER_LIMITS, "limits", NULL},
+    {LAYER_ROOT, "root", "root is off: paths of this system can be named in every process, and only Landlock and the filter of system calls keep them shut"},
+    {LAYER_LANDLOCK_FS, "landlock-files",
+        "landlock-files is off: manager and mailbox could open files outside their folders, as far as file permissions allow"},
+    {LAYER_LANDLOCK_NET, "landlock-net", "landlock-net is off: connector and resolver could connect to any TCP port"},
+    {LAYER_LANDLOCK_SCOPE, "landlock-scope",
+        "landlock-scope is off: with log { to syslog } a process could send datagrams to abstract Unix sockets of other programs"},
+    {LAYER_RING, "ring", NULL},
+    {LAYER_SECCOMP, "seccomp", NULL},
 };
+static_assert(sizeof layer_names / sizeof layer_names[0] == SANDBOX_LAYERS, "the header says how many");
+
+const char *sandbox_layer_open(uint32_t number, uint32_t *bit)
+{
+    must(number < SANDBOX_LAYERS);
+    *bit = layer_names[number].bit;
+    return layer_names[number].open;
+}
 
 void sandbox_layers_print(struct buf *out, uint32_t layers)
 {

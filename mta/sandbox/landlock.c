@@ -77,9 +77,10 @@ static uint32_t abi_of_kernel(void)
     return version < 0 ? 0 : (uint32_t)version;
 }
 
-static struct ruleset_attr handled(uint32_t abi)
+static struct ruleset_attr handled(uint32_t abi, bool moves_files)
 {
-    uint64_t fs = FS_ALL;
+    /* Version 1 forbids link and rename between folders to everybody: no Maildir could be filled behind it. */
+    uint64_t fs = abi < ABI_REFER && moves_files ? 0 : FS_ALL;
     if (abi < ABI_IOCTL_DEV) fs &= ~(uint64_t)FS_IOCTL_DEV;
     if (abi < ABI_TRUNCATE) fs &= ~(uint64_t)FS_TRUNCATE;
     if (abi < ABI_REFER) fs &= ~(uint64_t)FS_REFER;
@@ -127,7 +128,8 @@ enum err landlock_confine(const struct sandbox_request *q, uint32_t *layers)
     uint32_t abi = abi_of_kernel();
     if (abi > q->landlock_abi_max) abi = q->landlock_abi_max;
     if (abi == 0) return ERR_NONE;
-    struct ruleset_attr attr = handled(abi);
+    struct ruleset_attr attr = handled(abi, q->writable_count > 0);
+    if (attr.handled_access_fs == 0) return ERR_NONE;
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
     if (ruleset < 0) return err_from_errno(errno);
     enum err e = fill(ruleset, q, &attr);

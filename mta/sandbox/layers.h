@@ -13,10 +13,14 @@ enum { SANDBOX_REFUSED_ERRNO = 131 /* ENOTRECOVERABLE */ };
 must_use enum err landlock_confine(const struct sandbox_request *q, uint32_t *layers);
 
 /*
- * seccomp_confine - load the role's filter in all threads.
+ * seccomp_prepare - make the role's filter; takes memory, so not in a fork of a process with threads.
  * In       refuse  true: a forbidden call fails with SANDBOX_REFUSED_ERRNO; false: it kills the process
+ *          self    the process that it may signal; 0 = none, for a twin, whose number is not known before the fork
  */
-must_use enum err seccomp_confine(const struct sandbox_request *q, bool refuse);
+must_use enum err seccomp_prepare(const struct sandbox_request *q, bool refuse, int32_t self);
+
+/* seccomp_enter - put the filter that was prepared last on all threads. System calls only. */
+must_use enum err seccomp_enter(void);
 
 /* identity_drop_capabilities - without any from here on, but those named (bits 1 << CAP_...). */
 must_use enum err identity_drop_capabilities(uint64_t keep);

@@ -50,7 +50,7 @@ struct sandbox_request {
     uint64_t memory_bytes;             /* RLIMIT_AS, 0 = none; ignored in sanitizer builds, which reserve terabytes */
     uint32_t descriptors_max;          /* RLIMIT_NOFILE, 0 = leave */
     int32_t parent_pid;                /* whose death is ours; 0 = none (tests) */
-    uint32_t landlock_abi_max;         /* test switch: act as if the kernel had no more; UINT32_MAX = none */
+    uint32_t landlock_abi_max;         /* act as if the kernel had no more (mtad --landlock-max, for tests and diagnosis); UINT32_MAX = no such limit */
 };
 
 /* sandbox_request_init - the strictest request for a role: no folders, no ports, no root, no ring, no limits of its own. */
@@ -75,8 +75,10 @@ must_use enum err sandbox_calls(const struct sandbox_request *q, uint32_t *layer
 
 /* What another module adds to the self-test; see struct ring_probe. */
 struct sandbox_probe {
-    enum err (*make)(void *context);    /* in the twin, before its filter */
+    enum err (*make)(void *context);    /* in the process itself, before the fork: the one place where it may take memory */
+    enum err (*enter)(void *context);   /* in the twin, before its filter */
     enum err (*attempt)(void *context); /* behind it; ERR_DENIED when something forbidden was possible */
+    void (*unmake)(void *context);      /* in the process itself, when the twin is gone; also after make() has failed */
     void *context;
 };
 
@@ -95,6 +97,15 @@ uint32_t sandbox_layers_wanted(const struct sandbox_request *q);
 
 /* sandbox_layers_print - "uid,no-new-privs,...", or "none". */
 void sandbox_layers_print(struct buf *out, uint32_t layers);
+
+/*
+ * sandbox_layer_open - what a missing layer leaves open, for the log and for status.
+ * In       number  0.. in the order of sandbox_layers_print()
+ * Out      *bit    the layer
+ * Returns  one sentence that begins with the layer's name; NULL when a process does not start without that layer
+ */
+const char *sandbox_layer_open(uint32_t number, uint32_t *bit);
+enum { SANDBOX_LAYERS = 10 };
 
 /* sandbox_describe - the role's system calls, one a line with its condition: "sendto: without address"; for docs/security.md. */
 void sandbox_describe(struct buf *out, enum ipc_role role);

@@ -7,11 +7,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/must.h"
@@ -161,7 +165,7 @@ static int refuse_stat(scmp_filter_ctx filter, enum ipc_role role, int call)
     return seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EACCES), call, 1, &by_path);
 }
 
-static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, const struct profile_call *c)
+static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, const struct profile_call *c, int32_t self)
 {
     static const int tcp_options[] = {TCP_NODELAY, TCP_CORK, TCP_QUICKACK};
     static const int socket_options[] = {SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_SNDBUF, SO_RCVBUF};
@@ -171,7 +175,7 @@ static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, con
     case CALL_WITH_RING: return q->has_ring ? allow(filter, c->number, &m) : 0;
     case CALL_WITHOUT_RING: return q->has_ring ? 0 : allow(filter, c->number, &m);
     case CALL_NOT_EXEC: match_bits(&m, 2, PROT_EXEC, 0); return allow(filter, c->number, &m);
-    case CALL_SELF: match_bits(&m, 0, int_mask, (uint32_t)getpid()); return allow(filter, c->number, &m);
+    case CALL_SELF: match_bits(&m, 0, int_mask, (uint32_t)self); return allow(filter, c->number, &m);
     case CALL_NO_ADDRESS: return allow_send(filter, c->number, 3, false);
     case CALL_SEND: return allow_send(filter, c->number, 3, true);
     case CALL_SENDMSG: return allow_send(filter, c->number, 2, true);
@@ -193,24 +197,60 @@ static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, con
 
 /* ---- loading ---- */
 
-static enum err make_and_load(scmp_filter_ctx filter, const struct sandbox_request *q)
+/*
+ * The program, made before it is needed: libseccomp takes memory, which a fork of a process with threads must not do (another thread may have
+ * held the allocator's lock). One at a time, since a process prepares one for its twin, and then its own.
+ */
+static struct sock_filter program[BPF_MAXINSNS];
+static uint16_t program_count;
+
+static int add_rules(scmp_filter_ctx filter, const struct sandbox_request *q, int32_t self)
 {
-    enum { BINARY_TREE = 2 };
-    /* All threads at once; and a search tree, since io_uring_enter or write should not pay for forty comparisons. */
-    if (seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) != 0) return ERR_UNSUPPORTED;
-    if (seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE) != 0) return ERR_UNSUPPORTED;
     struct profile p = profile_of(q->role);
-    for (uint32_t i = 0; i < p.count; i++) {
-        if (p.calls[i].number >= 0 && allow_if(filter, q, &p.calls[i]) != 0) return ERR_SYSTEM;
+    int result = 0;
+    for (uint32_t i = 0; result == 0 && i < p.count; i++) {
+        if (p.calls[i].number >= 0) result = allow_if(filter, q, &p.calls[i], self);
     }
-    return seccomp_load(filter) == 0 ? ERR_NONE : ERR_UNSUPPORTED;
+    return result;
 }
 
-enum err seccomp_confine(const struct sandbox_request *q, bool refuse)
+/* libseccomp gives its program to a descriptor only. */
+static enum err take_program(scmp_filter_ctx filter)
 {
+    int fd = memfd_create("filter", MFD_CLOEXEC);
+    if (fd < 0) return err_from_errno(errno);
+    enum err e = ERR_SYSTEM;
+    if (seccomp_export_bpf(filter, fd) == 0) {
+        ssize_t got = pread(fd, program, sizeof program, 0);
+        off_t end = lseek(fd, 0, SEEK_END);
+        if (got > 0 && got == end && (size_t)got % sizeof program[0] == 0) {
+            program_count = (uint16_t)((size_t)got / sizeof program[0]);
+            e = ERR_NONE;
+        }
+    }
+    (void)close(fd);
+    return e;
+}
+
+enum err seccomp_prepare(const struct sandbox_request *q, bool refuse, int32_t self)
+{
+    enum { BINARY_TREE = 2 };
+    program_count = 0;
     scmp_filter_ctx filter = seccomp_init(refuse ? SCMP_ACT_ERRNO(SANDBOX_REFUSED_ERRNO) : SCMP_ACT_KILL_PROCESS);
     if (!filter) return ERR_NO_MEMORY;
-    enum err e = make_and_load(filter, q);
+    /* A search tree, since io_uring_enter or write should not pay for forty comparisons. */
+    enum err e = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, BINARY_TREE) == 0 ? ERR_NONE : ERR_UNSUPPORTED;
+    if (e == ERR_NONE && add_rules(filter, q, self) != 0) e = ERR_SYSTEM;
+    if (e == ERR_NONE) e = take_program(filter);
     seccomp_release(filter);
     return e;
+}
+
+enum err seccomp_enter(void)
+{
+    must(program_count > 0);
+    struct sock_fprog filter = {.len = program_count, .filter = program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ERR_UNSUPPORTED;
+    /* All threads at once; a positive result is a thread that could not be reached. */
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0 ? ERR_NONE : ERR_UNSUPPORTED;
 }

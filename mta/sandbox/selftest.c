@@ -4,6 +4,7 @@
  * The twin is a fork of the role with all its layers, and puts the role's own filter on, made from the same row; only the answer to a
  * forbidden call differs, an error number that nothing else gives, so that one twin can try everything. Calls are made with arguments that
  * would fail harmlessly if they were let through: any other answer than the filter's own means that the kernel looked at them.
+ * The role may have threads already: what needs memory is made before the fork, and the twin makes system calls only.
  * What is refused by Landlock instead (roles that may open files, or connect) is tried only when that layer is on.
  */
 #include <arpa/inet.h>
@@ -169,9 +170,9 @@ enum { ATTEMPTS = sizeof attempts / sizeof attempts[0] };
 
 static _Noreturn void be_the_twin(struct trial *t)
 {
-    if (t->probe && t->probe->make(t->probe->context) != ERR_NONE) _exit(TWIN_BROKEN);
+    if (t->probe && t->probe->enter(t->probe->context) != ERR_NONE) _exit(TWIN_BROKEN);
     t->tcp_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (seccomp_confine(t->q, true) != ERR_NONE) _exit(TWIN_BROKEN);
+    if (seccomp_enter() != ERR_NONE) _exit(TWIN_BROKEN);
     for (int i = 0; i < ATTEMPTS; i++) {
         if (attempts[i].is_possible(t)) _exit(i + 1);
     }
@@ -186,14 +187,23 @@ static enum err wait_for(pid_t twin, int *status)
     return ERR_NONE;
 }
 
+static enum err run_twin(struct trial *t, int *status)
+{
+    enum err e = seccomp_prepare(t->q, true, 0);
+    if (e != ERR_NONE) return e;
+    pid_t twin = fork();
+    if (twin < 0) return err_from_errno(errno);
+    if (twin == 0) be_the_twin(t);
+    return wait_for(twin, status);
+}
+
 enum err sandbox_selftest(const struct sandbox_request *q, uint32_t layers, const struct sandbox_probe *probe, const char **what)
 {
     struct trial t = {.q = q, .layers = layers, .probe = probe, .tcp_fd = -1};
-    pid_t twin = fork();
-    if (twin < 0) return err_from_errno(errno);
-    if (twin == 0) be_the_twin(&t);
     int status = 0;
-    enum err e = wait_for(twin, &status);
+    enum err e = probe ? probe->make(probe->context) : ERR_NONE;
+    if (e == ERR_NONE) e = run_twin(&t, &status);
+    if (probe) probe->unmake(probe->context);
     if (e != ERR_NONE) return e;
     if (!WIFEXITED(status) || WEXITSTATUS(status) > ATTEMPTS) return ERR_SYSTEM;
     if (WEXITSTATUS(status) == 0) return ERR_NONE;

@@ -99,6 +99,21 @@ static void print_layers(struct bytes sandbox)
     putchar('\n');
 }
 
+static void print_open(const struct ctl *c, struct bytes sandbox)
+{
+    struct bytes list, sentence;
+    uint8_t memory[256];
+    if (!json_member(sandbox, "open", &list)) return;
+    for (struct bytes rest = json_elements(list); json_next(&rest, &sentence);) {
+        struct buf out = BUF_OVER(memory);
+        show_alarm(c);
+        fputs("           ", stdout);
+        show_text(json_unquote(sentence, &out), 0);
+        show_plain(c);
+        putchar('\n');
+    }
+}
+
 static void on_row(void *context, struct bytes row)
 {
     const struct ctl *c = context;
@@ -123,7 +138,10 @@ static void on_row(void *context, struct bytes row)
     if (json_member(row, "storage", &part)) print_storage(c, part);
     if (json_member(row, "suspended", &part)) print_suspended(part);
     if (json_member(row, "crashes", &part)) print_crashes(c, part);
-    if (json_member(row, "sandbox", &part)) print_layers(part);
+    if (json_member(row, "sandbox", &part)) {
+        print_layers(part);
+        print_open(c, part);
+    }
 }
 
 int command_status(struct ctl *c, const char *const *arguments, uint32_t count)
