@@ -39,6 +39,7 @@ clean: ## remove what was built
 	@rm -rf $(BUILD) build-*
 
 $(BUILD)/build.ninja: | packages-build
+	@echo "Bulkhead is being built in $(BUILD): a minute or two, the first time"
 	@out=$$(meson setup $(BUILD) --prefix=$(PREFIX) --buildtype=debugoptimized 2>&1) || { echo "$$out" >&2; exit 1; }
 
 packages-build:
