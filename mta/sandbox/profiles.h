@@ -54,6 +54,10 @@
     C(pread64, ANY) C(preadv, ANY) C(pwrite64, ANY) C(pwritev, ANY) C(fsync, ANY) C(fdatasync, ANY) C(sync_file_range, ANY) C(fchmod, ANY) \
     C(flock, ANY) C(fcntl, FCNTL_FILES)
 
+/* A Maildir is filled with these. Nothing here shortens a file: the log is open for writing in every process. */
+#define CALLS_MAILDIR(C) \
+    C(openat, ANY) C(getdents64, ANY) C(mkdirat, ANY) C(linkat, ANY) C(unlinkat, ANY) C(pread64, ANY) C(fsync, ANY)
+
 /* LMDB: the map is shared memory, its lock file a robust mutex; system V or POSIX semaphores are not used. */
 #define CALLS_INDEX(C) C(msync, ANY) C(mlock, ANY) C(dup, ANY)
 
@@ -66,7 +70,7 @@
 /*    role        calls */
 #define PROFILE_MANAGER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_FILES(C) CALLS_INDEX(C)
 #define PROFILE_RESOLVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_RESOLVE(C)
-#define PROFILE_MAILBOX(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_FILES(C)
+#define PROFILE_MAILBOX(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_MAILDIR(C)
 #define PROFILE_CONNECTOR(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(socket, SOCKET_TCP) C(bind, ANY) C(connect, ANY) \
                              C(getsockopt, ANY) C(setsockopt, ANY)
 #define PROFILE_DELIVER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY) C(preadv, ANY)
