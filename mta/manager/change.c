@@ -81,6 +81,14 @@ static enum err remove_message(struct manager *m, const struct operation *o, str
     return queue_remove(m->queue, id, r.owed ? &r.notice : NULL, process_now_wall_us(m->process), process_now_ms(m->process));
 }
 
+/* flush - due now. A message that is being delivered already, or has been since it was counted, needs nothing more. */
+static enum err flush(struct manager *m, struct message_id id)
+{
+    int64_t wall_us = process_now_wall_us(m->process);
+    enum err e = queue_due(m->queue, id, wall_us / 1000000, wall_us, process_now_ms(m->process));
+    return e == ERR_BUSY || e == ERR_NOT_FOUND ? ERR_NONE : e;
+}
+
 enum err change_message(struct manager *m, const struct operation *o, struct message_id id, struct bytes head)
 {
     int64_t wall_us = process_now_wall_us(m->process);
@@ -88,7 +96,7 @@ enum err change_message(struct manager *m, const struct operation *o, struct mes
     switch ((enum admin_verb)o->m.verb) {
     case ADMIN_QUEUE_HOLD: return queue_hold(m->queue, id, o->m.reason.len ? o->m.reason : BYTES("held by the operator"), wall_us);
     case ADMIN_QUEUE_RELEASE: return queue_release(m->queue, id, wall_us, now_ms);
-    case ADMIN_QUEUE_FLUSH: return queue_due(m->queue, id, wall_us / 1000000, wall_us, now_ms);
+    case ADMIN_QUEUE_FLUSH: return flush(m, id);
     case ADMIN_QUEUE_RETRY_AT: return queue_due(m->queue, id, o->m.at_wall_s, wall_us, now_ms);
     case ADMIN_QUEUE_BOUNCE: return remove_message(m, o, id, true, head);
     case ADMIN_QUEUE_DISCARD: return remove_message(m, o, id, false, head);
