@@ -4,6 +4,7 @@
 #ifndef MTA_ACCEPTOR_ACCEPTOR_H
 #define MTA_ACCEPTOR_ACCEPTOR_H
 
+#include "mta/acceptor/apart.h"
 #include "mta/acceptor/limits.h"
 #include "mta/process/process.h"
 
@@ -39,6 +40,12 @@ struct connection {
     struct net_address client;
 };
 
+struct lost {            /* whose connections a receiver had when it died */
+    uint32_t epoch;      /* 0 = none died */
+    uint32_t count;
+    struct net_address clients[APART_MAX]; /* each once; more are not kept apart */
+};
+
 struct acceptor {
     struct process *process;
     const struct config *config;
@@ -54,6 +61,8 @@ struct acceptor {
     uint32_t receiver_max;          /* connections that one receiver can hold */
     uint16_t turn_of;               /* who is asked first among equally loaded receivers */
     uint64_t told_ms;
+    struct aparts apart;
+    struct lost lost[ROLE_INSTANCES_MAX]; /* by receiver */
 };
 
 static inline struct acceptor *acceptor_of(struct process *p) { return (struct acceptor *)process_state(p); }
@@ -62,10 +71,19 @@ static inline struct acceptor *acceptor_of(struct process *p) { return (struct a
 must_use enum err hand_init(struct acceptor *a);
 /* hand_socket - judge a connection and hand it on; takes over fd. */
 void hand_socket(struct acceptor *a, const struct place *from, int fd);
-/* hand_closed - a receiver has closed it. hand_receiver_gone - all of a receiver's are closed. */
-void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number);
-void hand_receiver_gone(struct acceptor *a, uint16_t receiver);
+/* hand_closed - a receiver has closed it; well = by the client's wish. hand_receiver_gone - all of a receiver's are closed. */
+void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number, bool well);
+void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *receiver);
 /* hand_possible - whether some receiver is there. */
 bool hand_possible(struct acceptor *a);
+
+/* ---- lone.c: clients that are kept apart, and the receiver that is for them ---- */
+static inline uint16_t lone_receiver(const struct acceptor *a) { return (uint16_t)a->config->workers.receivers; }
+/* lone_serves - a client that is kept apart can be served now; else it is told so, and to come later. */
+bool lone_serves(struct acceptor *a, struct apart_client *c, int fd);
+/* lone_behaved - a session of a client there has ended well. */
+void lone_behaved(struct acceptor *a, const struct net_address *client);
+/* lone_gather - note whose connections a receiver has that is dead. */
+void lone_gather(struct acceptor *a, uint16_t receiver, uint32_t epoch);
 
 #endif

@@ -51,7 +51,7 @@ static bool is_there(struct acceptor *a, uint16_t receiver)
 
 bool hand_possible(struct acceptor *a)
 {
-    for (uint16_t i = 0; i < process_instances(a->process, ROLE_RECEIVER); i++) {
+    for (uint16_t i = 0; i < lone_receiver(a); i++) {
         if (is_there(a, i)) return true;
     }
     return false;
@@ -60,7 +60,7 @@ bool hand_possible(struct acceptor *a)
 /* least_loaded - a receiver, or -1 when none is there or all are full. */
 static int32_t least_loaded(struct acceptor *a)
 {
-    uint16_t count = process_instances(a->process, ROLE_RECEIVER);
+    uint16_t count = lone_receiver(a); /* without the one behind them */
     int32_t best = -1;
     for (uint16_t k = 0; k < count; k++) {
         uint16_t i = (uint16_t)((a->turn_of + k) % count);
@@ -99,18 +99,21 @@ static void leave(struct acceptor *a, struct connection *c)
     a->connection_free = (uint32_t)(c - a->connections);
 }
 
-void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number)
+void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number, bool well)
 {
     uint32_t place = (uint32_t)number & ((1u << ACCEPTOR_INDEX_BITS) - 1);
     /* A number that is not in use is one that was lost with its receiver. */
     if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number ||
         a->connections[place].receiver != receiver)
         return;
+    if (well && receiver == lone_receiver(a)) lone_behaved(a, &a->connections[place].client);
     leave(a, &a->connections[place]);
 }
 
-void hand_receiver_gone(struct acceptor *a, uint16_t receiver)
+void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
 {
+    uint16_t receiver = ipc_peer_index(c);
+    lone_gather(a, receiver, ipc_peer_epoch(c));
     for (uint32_t i = 0; i < a->connection_fresh; i++) {
         if (a->connections[i].number != 0 && a->connections[i].receiver == receiver) leave(a, &a->connections[i]);
     }
@@ -181,8 +184,10 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
     const struct config_listener *listener =
         &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
     struct connection c = {.listener = from->listener};
-    int32_t receiver = least_loaded(a);
-    if (receiver < 0 || !peer_of(fd, &c.client)) {
+    bool known = peer_of(fd, &c.client);
+    struct apart_client *apart = known ? apart_find(&a->apart, &c.client, process_now_ms(a->process)) : NULL;
+    int32_t receiver = apart ? lone_receiver(a) : least_loaded(a);
+    if (receiver < 0 || !known || (apart && !lone_serves(a, apart, fd))) {
         (void)close(fd);
         return;
     }

@@ -2,13 +2,16 @@
  * acceptor: process card
  *
  * Purpose      Takes connections in, keeps the limits by client and network that several receivers could not keep, and
- *              hands each socket to the least loaded receiver. Stays up while receivers are replaced.
+ *              hands each socket to the least loaded receiver; who has killed one goes to the receiver behind the others, one
+ *              at a time. Stays up while receivers are replaced.
  * Runs as      _mta-acceptor; empty root, no files.
  * Inherits     control channel, configuration image, log.
  * Talks to     master: LISTENER (with the socket) in. receiver: CLIENT (with the socket) out; CLIENT_CLOSED in.
- * May do       ring: ACCEPT on listening sockets it was handed. getpeername.
+ *              manager: CLIENT_APART, CLIENTS_ASK in; CLIENT_BEHAVED, CLIENT_LOST out.
+ * May do       ring: ACCEPT on listening sockets it was handed. getpeername. Writes one line, 421, to who is kept apart and
+ *              cannot be served now.
  * Holds        a record a connection (64 octets) and two counts (client, network), for as many as limits { connections }
- *              has and an eighth more.
+ *              has and an eighth more; up to 256 clients that are kept apart, and as many that each receiver had when it died.
  * If it dies   Connections in hand go on in their receivers; new ones wait in the kernel until the next acceptor is there.
  *              Its counts start from none.
  * If a peer lies   Client: not one octet of it is read here. Receiver: it can end the count of connections that it was
@@ -104,7 +107,7 @@ static uint64_t deadline(struct process *p)
 
 static void on_channel_gone(struct process *p, struct ipc_channel *c)
 {
-    if (ipc_peer(c) == ROLE_RECEIVER) hand_receiver_gone(acceptor_of(p), ipc_peer_index(c));
+    if (ipc_peer(c) == ROLE_RECEIVER) hand_receiver_gone(acceptor_of(p), c);
 }
 
 /* drain - what the kernel has handed out already was closed; the listening sockets go when the ring is done with them. */
@@ -146,7 +149,7 @@ void acceptor_on_listener(struct process *p, struct ipc_channel *from, const str
 void acceptor_on_client_closed(struct process *p, struct ipc_channel *from, const struct ipc_client_closed *m, int fd)
 {
     (void)fd;
-    hand_closed(acceptor_of(p), ipc_peer_index(from), m->connection);
+    hand_closed(acceptor_of(p), ipc_peer_index(from), m->connection, m->well);
 }
 
 PROCESS_DISPATCH(acceptor)

@@ -87,7 +87,24 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(addr, client, 0)                            \
     F(addr, local, 0)                             \
     F(bytes, refuse_text, 200)
-#define IPC_CLIENT_CLOSED_FIELDS(F) F(u64, connection, 0)
+#define IPC_CLIENT_CLOSED_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(u8, well, 1)                                /* the client has said what it came for: QUIT, or it left between two transactions */
+/* A client address that has killed a receiver, or may have: it goes to the receiver behind the others, one session at a time. */
+#define IPC_CLIENT_APART_FIELDS(F) \
+    F(addr, client, 0)                            /* of IPv6 its /64 */ \
+    F(u64, apart_ms, 0)                           /* for so long from now at most; 0 = it is served like others again */ \
+    F(u64, pause_ms, 0)                           /* and not at all for so long */
+#define IPC_CLIENT_BEHAVED_FIELDS(F) F(addr, client, 0) /* a session of it alone has ended well */
+/* Whose connections a dead receiver had, when its box does not say who killed it. */
+#define IPC_CLIENTS_ASK_FIELDS(F) \
+    F(u16, receiver, 0)                           \
+    F(u32, epoch, 0)
+#define IPC_CLIENT_LOST_FIELDS(F) \
+    F(u16, receiver, 0)                           \
+    F(u32, epoch, 0)                              \
+    F(u8, last, 1)                                /* no more come, and this one names nobody */ \
+    F(addr, client, 0)
 #define IPC_CLIENT_NAME_FIELDS(F) \
     F(u64, request, 0)                            \
     F(addr, client, 0)
@@ -319,6 +336,10 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(32, COMMITTED,      committed,      MANAGER,   RECEIVER,  0, IPC_COMMITTED_FIELDS) \
     M(33, REFUSED,        refused,        MANAGER,   RECEIVER,  0, IPC_REFUSED_FIELDS) \
     M(34, STORAGE,        storage,        MANAGER,   RECEIVER,  0, IPC_STORAGE_FIELDS) \
+    M(35, CLIENT_APART,   client_apart,   MANAGER,   ACCEPTOR,  0, IPC_CLIENT_APART_FIELDS) \
+    M(36, CLIENT_BEHAVED, client_behaved, ACCEPTOR,  MANAGER,   0, IPC_CLIENT_BEHAVED_FIELDS) \
+    M(37, CLIENTS_ASK,    clients_ask,    MANAGER,   ACCEPTOR,  0, IPC_CLIENTS_ASK_FIELDS) \
+    M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \

@@ -22,7 +22,7 @@
 #define IPC_ROLE_ENUM(NAME, name, user, several) ROLE_##NAME,
 enum ipc_role { IPC_ROLES(IPC_ROLE_ENUM) ROLE_COUNT, ROLE_ANY = 31 /* in the message table: every role but the master */ };
 
-enum { ROLE_INSTANCES_MAX = 17 }; /* receivers, or delivery workers with the one in quarantine, of one machine; bounded by what channels cost the manager */
+enum { ROLE_INSTANCES_MAX = 17 }; /* receivers or delivery workers, with the one in quarantine, of one machine; bounded by what channels cost the manager */
 
 /* ipc_role_name - "master", "manager", ... */
 const char *ipc_role_name(enum ipc_role role);

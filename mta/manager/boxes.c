@@ -53,15 +53,20 @@ void manager_box(struct process *p, const struct ipc_box *b, int fd)
     } else if (b->grants) {
         grants_came(m, w, b->index, fd);
     } else {
-        if (w->fd >= 0) close(w->fd);
+        if (w->fd_before >= 0) close(w->fd_before);
+        w->fd_before = w->fd;
         w->fd = fd;
+        w->epoch = b->epoch;
     }
 }
 
 bool boxes_init(struct manager *m)
 {
     m->boxes = calloc(1, sizeof *m->boxes);
-    for (uint32_t i = 0; m->boxes && i < ROLE_INSTANCES_MAX; i++) m->boxes->deliver[i].fd = m->boxes->receivers[i].fd = -1;
+    for (uint32_t i = 0; m->boxes && i < ROLE_INSTANCES_MAX; i++) {
+        m->boxes->deliver[i].fd = m->boxes->deliver[i].fd_before = -1;
+        m->boxes->receivers[i].fd = m->boxes->receivers[i].fd_before = -1;
+    }
     return m->boxes != NULL;
 }
 
@@ -125,4 +130,22 @@ uint32_t box_next(int fd, uint32_t slot)
     uint64_t at = data_from(fd, from, BOX_FILE_BYTES);
     /* Data begin at a page; the slot that holds that page's first octet is the next one that may be used. */
     return at >= BOX_FILE_BYTES ? (uint32_t)BOX_SLOTS_MAX : (uint32_t)((at - BOX_HEADER_BYTES) / BOX_SLOT_BYTES);
+}
+
+int box_of(const struct worker_box *w, uint32_t epoch)
+{
+    return w->fd_before >= 0 && epoch < w->epoch ? w->fd_before : w->fd;
+}
+
+bool box_culprit(int fd, uint32_t epoch, struct box_slot *out)
+{
+    static struct box_slot copy;
+    struct box_view v;
+    uint32_t open = 0;
+    for (uint32_t i = fd >= 0 ? box_next(fd, 0) : (uint32_t)BOX_SLOTS_MAX; i < BOX_SLOTS_MAX; i = box_next(fd, i + 1)) {
+        if (!box_copy(fd, i, &copy) || box_view(&copy, &v) != BOX_SOUND || v.identity.worker_epoch != epoch || !v.open) continue;
+        open++;
+        *out = copy;
+    }
+    return open == 1; /* one thread looks at one stranger: several can only be a scribble */
 }

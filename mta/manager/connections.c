@@ -46,6 +46,13 @@ static int32_t least_loaded(struct manager *m)
     return best;
 }
 
+static enum quarantine_answer apart_from_others(struct manager *m, const struct host *h)
+{
+    uint16_t worker = (uint16_t)m->config->workers.delivers;
+    bool idle = process_channel(m->process, ROLE_DELIVER, worker) && m->worker_load[worker] == 0;
+    return quarantine_ask(h, idle, process_now_ms(m->process));
+}
+
 static bool send_connect(struct manager *m, struct site *s, struct connection *c, const struct host *h)
 {
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
@@ -80,7 +87,7 @@ bool connection_open(struct manager *m, struct site *s, uint16_t host)
 {
     struct host h;
     if (m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
-    enum quarantine_answer apart = quarantine_ask(m, &h);
+    enum quarantine_answer apart = apart_from_others(m, &h);
     int32_t worker = apart == QUARANTINE_ALONE ? (int32_t)m->config->workers.delivers : apart == QUARANTINE_FREE ? least_loaded(m) : -1;
     if (worker < 0) return false;
     struct connection *c = slots_take(&m->connections);
@@ -112,7 +119,7 @@ bool connection_make(struct manager *m, struct site *s)
     struct host h;
     for (uint16_t i = 0; i < HOSTS_MAX && host_next(&c, &h); i++) {
         if ((s->hosts_failed >> i & 1) || (count && h.preference != preference)) continue;
-        if (quarantine_ask(m, &h) == QUARANTINE_WAIT) continue; /* it has killed workers, and may not be asked now: the one behind it */
+        if (apart_from_others(m, &h) == QUARANTINE_WAIT) continue; /* it has killed workers, and may not be asked now: the one behind it */
         preference = h.preference;
         equal[count++] = i;
     }
@@ -205,7 +212,7 @@ bool connection_next(struct manager *m, struct connection *c)
     struct site *s = site_of(m, c);
     struct ipc_channel *worker = process_channel(m->process, ROLE_DELIVER, c->worker);
     if (!s || process_draining(m->process) || !worker || ipc_peer_epoch(worker) != c->worker_epoch) return false;
-    if (c->alone ? c->uses > 0 : quarantine_holds(&c->remote)) {
+    if (c->alone ? c->uses > 0 : quarantine_holds(QUARANTINE_REMOTES, &c->remote)) {
         quit(m, c);
         return true;
     }
@@ -256,7 +263,7 @@ void manager_on_closed(struct process *p, struct ipc_channel *from, const struct
     struct bytes host_name = bytes_of(name, c->host_len);
     memcpy(name, c->host_name, c->host_len);
     struct net_address remote = c->remote;
-    if (c->alone && c->carried) quarantine_release(m, &remote);
+    if (c->alone && c->carried && quarantine_release(QUARANTINE_REMOTES, &remote)) crashes_release(QUARANTINE_REMOTES, &remote);
     connection_drop(m, c);
     if (a && a->state != ATTEMPT_SETTLING) attempt_return(m, a);
     if (!s) return;

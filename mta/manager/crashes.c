@@ -21,7 +21,8 @@ enum {
     CRASHES_MAX = 200,
     CRASH_NAME_BYTES = 32,
     CRASH_FILE_BYTES_MAX = 4096,
-    CRASH_MAGIC = 0x3153524b, /* "KRS1" */
+    CRASH_MAGIC = 0x3253524b, /* "KRS2" */
+    CRASH_NAMED = 1, CRASH_RELEASED = 2,
 };
 
 struct kept {
@@ -48,12 +49,13 @@ static void encode(struct buf *out, uint64_t number, const struct crash *c)
     buf_put_c(out, c->role);
     buf_put_le(out, c->index, 2);
     buf_put_le(out, c->pid, 4);
+    buf_put_le(out, c->epoch, 4);
     buf_put_c(out, c->signal);
     buf_put_c(out, c->by_master);
     buf_put_c(out, c->step);
     buf_put_c(out, c->found);
     buf_put_c(out, c->rule);
-    buf_put_c(out, c->named);
+    buf_put_c(out, (c->named ? CRASH_NAMED : 0) | (c->released ? CRASH_RELEASED : 0));
     buf_put_le(out, c->attempt, 8);
     buf_put_le(out, c->message.v, 8);
     buf_put_c(out, c->remote.family);
@@ -78,12 +80,15 @@ static bool decode(struct bytes in, uint64_t *number, struct crash *c)
     c->role = (uint8_t)cursor_le(&at, 1);
     c->index = (uint16_t)cursor_le(&at, 2);
     c->pid = (uint32_t)cursor_le(&at, 4);
+    c->epoch = (uint32_t)cursor_le(&at, 4);
     c->signal = (uint8_t)cursor_le(&at, 1);
     c->by_master = (uint8_t)cursor_le(&at, 1);
     c->step = (uint8_t)cursor_le(&at, 1);
     c->found = (uint8_t)cursor_le(&at, 1);
     c->rule = (uint8_t)cursor_le(&at, 1);
-    c->named = cursor_le(&at, 1) != 0;
+    uint64_t flags = cursor_le(&at, 1);
+    c->named = flags & CRASH_NAMED;
+    c->released = flags & CRASH_RELEASED;
     c->attempt = cursor_le(&at, 8);
     c->message.v = cursor_le(&at, 8);
     c->remote.family = (uint8_t)cursor_le(&at, 1);
@@ -123,6 +128,35 @@ static void load(const char *name)
     if (n > 0 && decode(bytes_of(memory, (uint32_t)n), &number, &c) && number && kept[number % CRASHES_MAX].number < number) keep(number, &c);
 }
 
+/* ---- who was convicted stays so over a restart ---- */
+
+static bool side_of(const struct crash *c, enum quarantine_side *side)
+{
+    *side = c->role == ROLE_RECEIVER ? QUARANTINE_CLIENTS : QUARANTINE_REMOTES;
+    return c->named && (c->role == ROLE_RECEIVER || c->role == ROLE_DELIVER);
+}
+
+/* recall - charge again who is named in records and was not let go since, as of then. */
+static void recall(const struct manager *m)
+{
+    uint64_t now_ms = process_now_ms(m->process), number = 0;
+    int64_t now_us = process_now_wall_us(m->process);
+    enum quarantine_side side;
+    for (const struct crash *c = crash_at(0, &number); c; c = crash_at(number, &number)) {
+        uint64_t age_ms = c->when_wall_us < now_us ? (uint64_t)(now_us - c->when_wall_us) / 1000 : 0;
+        if (age_ms >= QUARANTINE_CONVICT_MS || !side_of(c, &side)) continue;
+        if (!c->released) (void)quarantine_charge(side, &c->remote, true, age_ms < now_ms ? now_ms - age_ms : 0);
+        if (c->message.v && (c->step == STEP_BODY || c->step == STEP_DOT)) (void)quarantine_content(c->message, &c->remote);
+    }
+    uint32_t apart = quarantine_count(QUARANTINE_REMOTES) + quarantine_count(QUARANTINE_CLIENTS);
+    if (!apart) return;
+    struct buf *line = log_begin(LOG_LEVEL_INFO);
+    BUF_LIT(line, "quarantine: ");
+    buf_put_u64(line, apart);
+    BUF_LIT(line, " hosts that have killed processes before this start are served alone (mtactl crash list)");
+    log_end();
+}
+
 void crashes_open(struct manager *m)
 {
     kept = calloc(CRASHES_MAX, sizeof *kept);
@@ -137,6 +171,7 @@ void crashes_open(struct manager *m)
     for (const struct dirent *e = readdir(all); e; e = readdir(all))
         if (ascii_is_digit((uint8_t)e->d_name[0])) load(e->d_name);
     closedir(all);
+    recall(m);
 }
 
 static void store(uint64_t number, const struct crash *c)
@@ -219,13 +254,34 @@ void crash_record(struct manager *m, const struct crash *c)
     if (folder >= 0) store(number, c);
 }
 
+bool crash_known(const struct ipc_died *how)
+{
+    for (uint32_t i = 0; kept && i < CRASHES_MAX; i++) {
+        const struct crash *c = &kept[i].c;
+        if (kept[i].number && c->role == how->role && c->index == how->index && c->epoch == how->epoch) return true;
+    }
+    return false;
+}
+
+void crashes_release(enum quarantine_side side, const struct net_address *remote)
+{
+    enum quarantine_side of;
+    for (uint32_t i = 0; kept && i < CRASHES_MAX; i++) {
+        struct crash *c = &kept[i].c;
+        if (!kept[i].number || c->released || !side_of(c, &of) || of != side || !quarantine_same(side, &c->remote, remote)) continue;
+        c->released = true;
+        if (folder >= 0) store(kept[i].number, c);
+    }
+}
+
 void crashes_status(struct buf *out)
 {
     json_open(out, "crashes", '{');
     json_u64(out, "records", record_count);
     json_u64(out, "since_start", since_start);
     json_u64(out, "last", last_number);
-    json_u64(out, "quarantined", quarantine_count());
+    json_u64(out, "quarantined", quarantine_count(QUARANTINE_REMOTES));
+    json_u64(out, "clients_quarantined", quarantine_count(QUARANTINE_CLIENTS));
     json_close(out, '}');
 }
 

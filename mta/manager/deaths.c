@@ -185,18 +185,24 @@ static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule
 
 /* ---- blame ---- */
 
-static struct crash crash_of(const struct autopsy *x)
+struct crash death_crash(const struct manager *m, const struct ipc_died *how)
 {
     return (struct crash){
-        .when_wall_us = process_now_wall_us(x->m->process), .role = x->how->role, .index = x->how->index, .pid = x->how->pid, .signal = x->how->signal,
-        .by_master = x->how->by_master,
+        .when_wall_us = process_now_wall_us(m->process), .role = how->role, .index = how->index, .pid = how->pid, .epoch = how->epoch, .signal = how->signal,
+        .by_master = how->by_master,
     };
+}
+
+static void convict(const struct autopsy *x, const struct crash *c)
+{
+    crash_record(x->m, c);
+    if (quarantine_charge(QUARANTINE_REMOTES, &c->remote, true, process_now_ms(x->m->process))) quarantine_say(QUARANTINE_REMOTES, &c->remote, c->host);
 }
 
 static void accuse(const struct autopsy *x, const struct connection *c, const struct attempt *a, const struct box_view *v, enum box_found found,
                    enum box_rule rule)
 {
-    struct crash crash = crash_of(x);
+    struct crash crash = death_crash(x->m, x->how);
     crash.named = true;
     crash.remote = c->remote.family ? c->remote : v->peer;
     crash.host = bytes_of(c->host_name, c->host_len);
@@ -206,8 +212,7 @@ static void accuse(const struct autopsy *x, const struct connection *c, const st
     crash.bytes = v->bytes;
     crash.attempt = c->attempt;
     if (a) crash.message = a->message;
-    crash_record(x->m, &crash);
-    quarantine_charge(x->m, &crash.remote, crash.host, true);
+    convict(x, &crash);
 }
 
 static void hold_if_deadly(const struct autopsy *x, const struct net_address *remote, struct message_id id, const struct box_view *v)
@@ -225,8 +230,8 @@ static void hold_if_deadly(const struct autopsy *x, const struct net_address *re
     if (e != ERR_NONE) log_err(LOG_LEVEL_ERROR, "a message could not be held", BYTES("queue"), e);
 }
 
-/* Whether such an end can be a remote's doing. A plain SIGKILL is an operator's, or that of a system without memory. */
-static bool is_crash(const struct ipc_died *how)
+/* A plain SIGKILL is an operator's, or that of a system without memory. */
+bool death_is_crash(const struct ipc_died *how)
 {
     enum { SIGNAL_KILL = 9 };
     return how->signal && (how->signal != SIGNAL_KILL || how->by_master);
@@ -238,7 +243,7 @@ static void suspect_all(const struct autopsy *x, bool told)
     struct manager *m = x->m;
     struct box_header header;
     bool known = x->box >= 0 && box_copy_header(x->box, &header) && !x->spoiled;
-    struct crash crash = crash_of(x);
+    struct crash crash = death_crash(x->m, x->how);
     for (uint32_t i = 0; known && i < BOX_PARSES && i < header.parse_next; i++) {
         struct box_identity id = {x->epoch, header.parses[i].manager_epoch, header.parses[i].connection};
         struct connection *c = connection_at(x, &id);
@@ -246,10 +251,35 @@ static void suspect_all(const struct autopsy *x, bool told)
     }
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = slots_next(&m->connections, c)) {
         if (c->worker != x->worker || c->worker_epoch != x->epoch || !c->remote.family || (known && !c->was_parsed)) continue;
-        quarantine_charge(m, &c->remote, bytes_of(c->host_name, c->host_len), false);
+        (void)quarantine_charge(QUARANTINE_REMOTES, &c->remote, false, process_now_ms(m->process));
         crash.suspects++;
     }
     if (!told) crash_record(m, &crash);
+}
+
+/* accuse_by_box - the connection was one of an earlier manager: the box says who it was, and what is left of the grants says it better. */
+static bool accuse_by_box(const struct autopsy *x)
+{
+    static struct box_slot open;
+    struct box_view v;
+    if (!box_culprit(x->box, x->epoch, &open)) return false;
+    enum box_condition condition = box_view(&open, &v);
+    const struct grant *g = orphans_grant(x->m, x->worker, &v.identity);
+    struct crash crash = death_crash(x->m, x->how);
+    enum box_found found = box_found(condition, &v, false, g ? g->attempt : 0, g ? g->rcpt_count : 0);
+    crash.named = true;
+    crash.remote = g && g->remote.family ? g->remote : v.peer;
+    crash.step = (uint8_t)v.step;
+    crash.found = (uint8_t)found;
+    crash.rule = (uint8_t)box_rule(found, true);
+    crash.bytes = v.bytes;
+    if (g) {
+        crash.attempt = g->attempt;
+        crash.message = g->message;
+        crash.host = bytes_of(g->host, g->host_len);
+    }
+    convict(x, &crash);
+    return true;
 }
 
 /* ---- a connection ---- */
@@ -282,11 +312,12 @@ static void settle(const struct autopsy *x, struct connection *c)
 
 static void dissect(struct manager *m, uint16_t worker, const struct death *d)
 {
-    struct autopsy x = {.m = m, .worker = worker, .epoch = d->epoch, .box = m->boxes->deliver[worker].fd, .how = &d->how};
+    struct autopsy x = {.m = m, .worker = worker, .epoch = d->epoch, .box = box_of(&m->boxes->deliver[worker], d->epoch), .how = &d->how};
     scan(&x);
     bool alone = worker == m->config->workers.delivers;
-    if (!x.suspect && is_crash(x.how)) suspect_all(&x, false);
-    else if (x.suspect && is_crash(x.how) && !alone && quarantine_repeats(m, &x.suspect->remote)) suspect_all(&x, true);
+    bool by_box = !x.suspect && x.open_count == 0 && accuse_by_box(&x);
+    if (!x.suspect && !by_box && death_is_crash(x.how)) suspect_all(&x, false);
+    else if (x.suspect && death_is_crash(x.how) && !alone && quarantine_repeats(&x.suspect->remote, process_now_ms(m->process))) suspect_all(&x, true);
     struct connection *next;
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
         next = slots_next(&m->connections, c);
@@ -296,38 +327,13 @@ static void dissect(struct manager *m, uint16_t worker, const struct death *d)
     if (alone) rereads_lost(m);
 }
 
-/* dissect_receiver - its clients saw the connection break; what they were not told 250 for was never promised. It remains to say whose octets it was
- * reading: the box alone knows, since connections of clients are not given by us. */
-static void dissect_receiver(struct manager *m, uint16_t worker, const struct death *d)
-{
-    int box = m->boxes->receivers[worker].fd;
-    struct autopsy x = {.m = m, .worker = worker, .epoch = d->epoch, .box = box, .how = &d->how};
-    struct box_view v;
-    static struct box_slot open;
-    for (uint32_t i = box >= 0 ? box_next(box, 0) : (uint32_t)BOX_SLOTS_MAX; i < BOX_SLOTS_MAX; i = box_next(box, i + 1)) {
-        if (!box_copy(box, i, &copy) || box_view(&copy, &v) != BOX_SOUND || v.identity.worker_epoch != d->epoch || !v.open) continue;
-        x.open_count++;
-        open = copy;
-    }
-    if (!is_crash(x.how) && x.open_count != 1) return;
-    struct crash crash = crash_of(&x);
-    if (x.open_count == 1) {
-        (void)box_view(&open, &v);
-        crash.named = true;
-        crash.remote = v.peer;
-        crash.step = (uint8_t)v.step;
-        crash.bytes = v.bytes;
-    }
-    crash_record(m, &crash);
-}
-
 /* ---- the two news ---- */
 
 static void when_both(struct manager *m, struct death *d, uint8_t role, uint16_t index)
 {
     if (!d->gone || !d->died) return;
     if (role == ROLE_DELIVER) dissect(m, index, d);
-    else dissect_receiver(m, index, d);
+    else doors_death(m, index, d);
     *d = (struct death){0};
 }
 
@@ -349,10 +355,10 @@ void deaths_channel_gone(struct manager *m, const struct ipc_channel *c)
 void deaths_died(struct process *p, const struct ipc_died *how)
 {
     struct manager *m = manager_of(p);
+    if (crash_known(how)) return; /* an earlier manager has seen to it */
     struct death *d = death_of(m, how->role, how->index, how->epoch);
-    if (!d && is_crash(how)) { /* a role without a box: whose octets it was is not known */
-        struct autopsy x = {.m = m, .how = how};
-        struct crash crash = crash_of(&x);
+    if (!d && death_is_crash(how)) { /* a role without a box: whose octets it was is not known */
+        struct crash crash = death_crash(m, how);
         crash_record(m, &crash);
     }
     if (!d) return;

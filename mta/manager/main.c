@@ -7,6 +7,7 @@
  * Talks to     receiver: BODY_OPEN, BODY_DROP, RCPTS, COMMIT in; BODY_FILE, BODY_REFUSED, COMMITTED, REFUSED, STORAGE out
  *              resolver: LOOKUP out, ANSWER in          connector: CONNECT, CONNECT_CANCEL out; CONNECTED, FAILED in
  *              deliver: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD out; RESULT, CLOSED, REREAD_DONE in      mailbox: DELIVER out, DELIVERED in
+ *              acceptor: CLIENT_APART, CLIENTS_ASK out; CLIENT_BEHAVED, CLIENT_LOST in
  *              control: ADMIN in; ADMIN_ROW, ADMIN_END out
  * May do       files below the queue folder; no socket but its channels; no io_uring (its system calls can be traced and made to fail)
  * Holds        what is active: pending commits, attempts, connections, sites (tables of fixed size); resident messages and the body cache (queue/)
@@ -151,7 +152,8 @@ static void turn(struct process *p)
         m->tidy_ms = now + MANAGER_TIDY_MS;
         connections_tidy(m);
         sites_tidy(m);
-        quarantine_tidy(m);
+        quarantine_tidy(now);
+        doors_tidy(m);
         intake_storage(m);
     }
     operate_turn(m);
@@ -176,6 +178,7 @@ static void channel_open(struct process *p, struct ipc_channel *c)
         struct ipc_storage news = {.accepting = queue_accepting(m->queue, &reason), .reason = bytes_slice(reason, 0, 200)};
         if (ipc_send_storage(c, &news, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a receiver does not take news");
     }
+    if (ipc_peer(c) == ROLE_ACCEPTOR) doors_acceptor_came(m);
 }
 
 static void channel_gone(struct process *p, struct ipc_channel *c)
@@ -187,6 +190,7 @@ static void channel_gone(struct process *p, struct ipc_channel *c)
         deaths_channel_gone(m, c);
         break;
     case ROLE_DELIVER: deaths_channel_gone(m, c); break;
+    case ROLE_ACCEPTOR: doors_acceptor_gone(m); break;
     case ROLE_CONNECTOR: connections_connector_gone(m); break;
     case ROLE_RESOLVER: sites_resolver_gone(m); break;
     case ROLE_MAILBOX: local_mailbox_gone(m); break;

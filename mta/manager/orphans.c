@@ -109,10 +109,10 @@ static uint16_t verdict_for(enum box_rule rule, const struct box_view *v)
     return 0;
 }
 
-static void resolve(struct manager *m, struct orphan *o, enum box_found found, const struct box_view *v)
+static void resolve(struct manager *m, struct orphan *o, enum box_found found, bool suspect, const struct box_view *v)
 {
     struct grant *e = grant_of(m, o);
-    uint16_t verdict = verdict_for(box_rule(found, false), v);
+    uint16_t verdict = verdict_for(box_rule(found, suspect), v);
     for (uint32_t i = 0; i < e->rcpt_count; i++) {
         bool judged_before = v->rcpts && (v->rcpts[i] & BOX_RCPT_JUDGED);
         if (!e->rcpts[i].verdict && !judged_before) e->rcpts[i].verdict = verdict;
@@ -143,10 +143,10 @@ static void look_at(struct manager *m, struct orphan *o, enum box_condition cond
     enum box_found found = box_found(condition, v, spoiled, e->attempt, e->rcpt_count);
     bool open_end = found == FOUND_AFTER_SILENT || found == FOUND_AFTER_PARTIAL || found == FOUND_AFTER_UNJUDGED;
     if (lives && open_end && !v->ended) return;
-    resolve(m, o, found, v);
+    resolve(m, o, found, !lives && v->open, v);
 }
 
-static struct orphan *orphan_of(struct manager *m, uint16_t worker, const struct box_identity *id)
+static struct orphan *orphan_of(const struct manager *m, uint16_t worker, const struct box_identity *id)
 {
     for (uint32_t at = by_connection[bucket(id->connection)]; at; at = all[at - 1].next_connection) {
         struct orphan *o = &all[at - 1];
@@ -154,6 +154,12 @@ static struct orphan *orphan_of(struct manager *m, uint16_t worker, const struct
         if (memcmp(&grant_of(m, o)->identity, id, sizeof *id) == 0) return o;
     }
     return NULL;
+}
+
+const struct grant *orphans_grant(const struct manager *m, uint16_t worker, const struct box_identity *id)
+{
+    const struct orphan *o = orphan_of(m, worker, id);
+    return o ? grant_of(m, o) : NULL;
 }
 
 static void look_into(struct manager *m, uint16_t worker)

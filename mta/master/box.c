@@ -1,5 +1,8 @@
 /*
- * box - the memory files of workers: made once for each place, so that they outlive whoever runs there and whoever reads them.
+ * box - the memory files of workers: made for each place, so that they outlive whoever runs there and whoever reads them.
+ *
+ * A delivery worker gets its connections from the manager, who reads what the one before left first; a receiver gets them from the acceptor, so one that
+ * crashed leaves its box behind and the next gets another.
  *
  * Sealed against shrinking and growing, so that no process can make another's access to them fault. The worker may write its box, the manager read it;
  * grants are the manager's alone. What is in them is nothing to the master.
@@ -35,24 +38,46 @@ static int for_reading(int fd)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static bool make_box(struct child *c)
+{
+    int fd = make("mta-box", BOX_FILE_BYTES), read_fd = fd >= 0 ? for_reading(fd) : -1;
+    if (read_fd < 0) {
+        if (fd >= 0) close(fd);
+        return false;
+    }
+    c->box_fd = fd;
+    c->box_read_fd = read_fd;
+    return true;
+}
+
+void boxes_renew(struct child *c)
+{
+    int fd = c->box_fd, read_fd = c->box_read_fd;
+    if (!make_box(c)) {
+        log_err(LOG_LEVEL_WARNING, "cannot make another black box; the old one is used again", bytes_of_cstr(ipc_role_name(c->role)), err_from_errno(errno));
+        return;
+    }
+    close(fd);
+    if (c->box_before_fd) close(c->box_before_fd);
+    c->box_before_fd = read_fd;
+}
+
 int boxes_make(struct master *m)
 {
     for (uint32_t i = 0; i < m->child_count; i++) {
         struct child *c = &m->children[i];
         if (!has_box(c)) continue;
-        c->box_fd = make("mta-box", BOX_FILE_BYTES);
-        c->box_read_fd = c->box_fd >= 0 ? for_reading(c->box_fd) : -1;
         c->grants_fd = make("mta-grants", GRANTS_FILE_BYTES);
-        if (c->box_read_fd >= 0 && c->grants_fd >= 0) continue;
+        if (make_box(c) && c->grants_fd >= 0) continue;
         log_err(LOG_LEVEL_FATAL, "cannot make the black box of a worker", bytes_of_cstr(ipc_role_name(c->role)), err_from_errno(errno));
         return PROCESS_EXIT_FAILED;
     }
     return 0;
 }
 
-static enum err give(const struct child *to, const struct child *of, int fd, bool grants)
+static enum err give(const struct child *to, const struct child *of, uint32_t epoch, int fd, bool grants)
 {
-    struct ipc_box m = {.role = (uint8_t)of->role, .index = of->index, .epoch = of->epoch, .grants = grants};
+    struct ipc_box m = {.role = (uint8_t)of->role, .index = of->index, .epoch = epoch, .grants = grants};
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return err_from_errno(errno);
     enum err e = ipc_send_box(to->channel, &m, copy);
@@ -61,16 +86,21 @@ static enum err give(const struct child *to, const struct child *of, int fd, boo
     return e;
 }
 
+static enum err give_manager(struct child *to, const struct child *of)
+{
+    enum err e = ERR_NONE;
+    if (of->news != NEWS_NONE && of->box_before_fd) e = give(to, of, of->death.epoch, of->box_before_fd, false);
+    if (e == ERR_NONE) e = give(to, of, of->epoch, of->box_read_fd, false);
+    return e == ERR_NONE ? give(to, of, of->epoch, of->grants_fd, true) : e;
+}
+
 enum err boxes_give(struct master *m, struct child *c)
 {
-    if (has_box(c)) return give(c, c, c->box_fd, false);
-    if (c->role != ROLE_MANAGER) return ERR_NONE;
-    enum err e = ERR_NONE;
-    for (uint32_t i = 0; e == ERR_NONE && i < m->child_count; i++) {
-        const struct child *of = &m->children[i];
-        if (!has_box(of)) continue;
-        e = give(c, of, of->box_read_fd, false);
-        if (e == ERR_NONE) e = give(c, of, of->grants_fd, true);
-    }
+    struct child *manager = child_find(m, ROLE_MANAGER, 0);
+    enum err e = has_box(c) ? give(c, c, c->epoch, c->box_fd, false) : ERR_NONE;
+    if (e == ERR_NONE && c->box_before_fd && manager->channel != NULL && give(manager, c, c->epoch, c->box_read_fd, false) == ERR_FULL)
+        child_kill(manager, "it does not read what the master says");
+    for (uint32_t i = 0; c->role == ROLE_MANAGER && e == ERR_NONE && i < m->child_count; i++)
+        if (has_box(&m->children[i])) e = give_manager(c, &m->children[i]);
     return e;
 }

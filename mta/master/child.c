@@ -200,5 +200,7 @@ enum err child_start(struct master *m, struct child *c)
     c->started_ms = m->now_ms;
     c->started_wall_us = clock_wall_us();
     e = connect_peers(m, c);
-    return e == ERR_NONE ? boxes_give(m, c) : e;
+    if (e == ERR_NONE) e = boxes_give(m, c);
+    if (c->role == ROLE_MANAGER) news_manager_came(m, c);
+    return e;
 }

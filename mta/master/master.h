@@ -61,7 +61,10 @@ struct child {
     bool ping_open;               /* not answered yet */
     uint32_t layers;
     uint8_t engine;
-    int box_fd, box_read_fd, grants_fd; /* of a worker's place, for good (box.c) */
+    int box_fd, box_read_fd, grants_fd; /* of a worker's place (box.c) */
+    int box_before_fd;            /* what a receiver wrote that crashed, for reading; 0 = none */
+    struct ipc_died death;        /* the last one in this place */
+    enum { NEWS_NONE = 0, NEWS_TOLD, NEWS_ASKED } news; /* the manager knows of it; was told; was told, and pinged since */
 };
 
 struct master {
@@ -135,6 +138,16 @@ void child_forget(struct child *c);
 int boxes_make(struct master *m);
 /* boxes_give - to a process that is being started: its own, or to the manager all of them. */
 must_use enum err boxes_give(struct master *m, struct child *c);
+
+/* boxes_renew - a receiver has crashed: the next one gets clients at once, perhaps before the manager has read what this one left. */
+void boxes_renew(struct child *c);
+
+/* ---- news.c: who is told of deaths ---- */
+void news_death(struct master *m, struct child *dead, pid_t pid, int status);
+/* news_manager_came - it is told what the one before may not have heard. news_manager_asked, news_manager_answered - a PING to it, and its PONG. */
+void news_manager_came(struct master *m, struct child *manager);
+void news_manager_asked(struct master *m);
+void news_manager_answered(struct master *m);
 
 /* ---- watch.c ---- */
 void watch_receive(struct master *m, struct child *c);

@@ -26,18 +26,6 @@ void watch_tell_state(struct master *m, const struct child *c)
     (void)!ipc_send_role_state(control->channel, &s, -1); /* it is for display; a control process that is gone gets it anew */
 }
 
-static void tell_death(struct master *m, const struct child *dead, pid_t pid, int status)
-{
-    struct ipc_died d = {.role = (uint8_t)dead->role, .index = dead->index, .epoch = dead->epoch, .pid = (uint32_t)pid,
-        .signal = WIFSIGNALED(status) ? (uint8_t)WTERMSIG(status) : 0, .exit_code = WIFEXITED(status) ? (uint8_t)WEXITSTATUS(status) : 0,
-        .by_master = dead->hung ? 1 : dead->killed_for != NULL ? 2 : 0};
-    for (uint32_t i = 0; i < m->child_count; i++) {
-        struct child *c = &m->children[i];
-        if (c == dead || c->channel == NULL || !ipc_roles_talk(c->role, dead->role)) continue;
-        (void)!ipc_send_died(c->channel, &d, -1); /* a full channel belongs to a child that hangs, which the watchdog sees */
-    }
-}
-
 /* ---- ready ---- */
 
 static void give_listeners(struct master *m, struct child *acceptor)
@@ -174,6 +162,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
     case IPC_PONG:
         if (ipc_decode_pong(record->body, &u.pong) != ERR_NONE || u.pong.number != c->ping_number) return false;
         c->ping_open = false;
+        if (c->role == ROLE_MANAGER) news_manager_answered(m);
         return true;
     case IPC_DRAINED:
         if (ipc_decode_drained(record->body, &u.drained) != ERR_NONE) return false;
@@ -277,7 +266,7 @@ static void on_death(struct master *m, struct child *c, int status)
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (m->stopping) {
         if (!clean) say_death(c, LOG_LEVEL_WARNING, pid, status, " while stopping");
-        tell_death(m, c, pid, status); /* the manager settles what it had in hand */
+        news_death(m, c, pid, status); /* the manager settles what it had in hand */
         return;
     }
     if (!m->ready) {
@@ -286,7 +275,7 @@ static void on_death(struct master *m, struct child *c, int status)
     }
     say_death(c, LOG_LEVEL_WARNING, pid, status, c->back_off_ms == 0 ? "; it is started again" : "; it is started again after a pause");
     plan_restart(m, c);
-    tell_death(m, c, pid, status);
+    news_death(m, c, pid, status);
     watch_tell_state(m, c);
 }
 
@@ -307,6 +296,7 @@ void watch_reap(struct master *m)
 static void restart(struct master *m, struct child *c)
 {
     c->restarts++;
+    if (c->role == ROLE_RECEIVER && c->death.signal != 0) boxes_renew(c);
     enum err e = child_start(m, c);
     if (e != ERR_NONE) {
         log_err(LOG_LEVEL_ERROR, "cannot start a process", bytes_of_cstr(ipc_role_name(c->role)), e);
@@ -321,6 +311,7 @@ static void ping(struct master *m, struct child *c)
     c->ping_number++;
     c->ping_ms = m->now_ms;
     c->ping_open = true;
+    if (c->role == ROLE_MANAGER) news_manager_asked(m);
     (void)!ipc_send_ping(c->channel, &(struct ipc_ping){c->ping_number}, -1); /* one that was not taken is one that is not answered */
 }
 

@@ -89,6 +89,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     bool watched;              /* had its turn as a stranger */
     bool gone;                 /* the client, or the connection */
     bool refused;              /* by the acceptor: over a limit */
+    bool well;                 /* ended as the client wished: QUIT, or it left between two transactions */
     bool connect_said, name_asked, by_bdat;
     uint16_t listener;
     uint64_t wait_until_ms, write_until_ms, name_until_ms, linger_until_ms;

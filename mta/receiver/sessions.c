@@ -117,7 +117,7 @@ void session_free(struct receiver *r, struct session *s)
 {
     ring_close(r->ring, s->fd);
     struct ipc_channel *acceptor = process_channel(r->process, ROLE_ACCEPTOR, 0);
-    struct ipc_client_closed closed = {.connection = s->connection};
+    struct ipc_client_closed closed = {.connection = s->connection, .well = s->well};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
     heap_remove(&r->timers, &s->timer);
@@ -131,6 +131,7 @@ void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
     if (!s->refused) line_disconnect(s);
+    s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
