@@ -52,12 +52,12 @@ static void print_whole(struct bytes row)
     print_member(row, "octets", "octets");
 }
 
-static int nibble(uint8_t c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+static unsigned nibble(uint8_t c) { return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10) & 15; }
 
 static void print_raw(struct bytes row)
 {
     struct bytes hex = member_text(row, "octets_hex");
-    for (uint32_t i = 0; i + 1 < hex.len; i += 2) putchar(nibble(hex.ptr[i]) << 4 | nibble(hex.ptr[i + 1]));
+    for (uint32_t i = 0; i + 1 < hex.len; i += 2) putchar((int)(nibble(hex.ptr[i]) << 4 | nibble(hex.ptr[i + 1])));
 }
 
 static void on_row(void *context, struct bytes row)

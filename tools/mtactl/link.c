@@ -97,7 +97,8 @@ static bool send_line(int fd, const struct ipc_admin *m)
 
 static int on_end(struct bytes end, struct ending *out)
 {
-    out->status = (int)member_number(end, "status");
+    int64_t status = member_number(end, "status");
+    out->status = status >= ADMIN_OK && status <= ADMIN_PARTIAL ? (int)status : ADMIN_NEGATIVE;
     out->messages += (uint64_t)member_number(end, "messages");
     out->recipients += (uint64_t)member_number(end, "recipients");
     out->octets += (uint64_t)member_number(end, "bytes");

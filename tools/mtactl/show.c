@@ -17,8 +17,10 @@ void show_text(struct bytes text, int width)
     int shown = 0;
     for (uint32_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        if (c < ' ' || c == 127 || is_c1(text, i)) {
+        bool both = is_c1(text, i);
+        if (c < ' ' || c == 127 || both) {
             shown += printf("\\x%02X", c);
+            if (both) shown += printf("\\x%02X", text.ptr[++i]);
             continue;
         }
         putchar(c);
@@ -33,10 +35,13 @@ bool member_is_true(struct bytes object, const char *key)
     return json_member(object, key, &value) && json_is_true(value);
 }
 
+/* A number that could not be added to or taken from a time without overflow is cut: it is none that mtad sends. */
 int64_t member_number(struct bytes object, const char *key)
 {
+    static const int64_t most = INT64_MAX / 4;
     struct bytes value;
-    return json_member(object, key, &value) ? json_number(value) : 0;
+    int64_t number = json_member(object, key, &value) ? json_number(value) : 0;
+    return number > most ? most : number < -most ? -most : number;
 }
 
 struct bytes member_text(struct bytes object, const char *key)
