@@ -10,8 +10,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct bytes patterns[] = {
-    BYTES_INIT("{domain}/{local}"), BYTES_INIT("{local}"), BYTES_INIT("{local}/Maildir/"), BYTES_INIT("mail/{domain}/x-{local}-y"), BYTES_INIT("{local}{domain}"),
-    BYTES_INIT("{local}.d/{local}"),
+    BYTES_INIT("{domain}/{local}"), BYTES_INIT("{local}"), BYTES_INIT("{local}/Maildir/"), BYTES_INIT("mail/{domain}/x-{local}-y"),
+    BYTES_INIT("{local}{domain}"), BYTES_INIT("{local}.d/{local}"),
 };
 enum { PATTERN_COUNT = sizeof patterns / sizeof *patterns, COMPONENT_BYTES_MAX = 255 };
 
