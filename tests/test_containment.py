@@ -6,14 +6,14 @@ import pathlib
 import signal
 import subprocess
 import threading
+import time
 
 from harness import dns, killers, mail, smtp
 from harness.core import BUILD, ROOT, Skip, limit, wait_for
+from harness.killers import check_once, crashes, send
 from test_contract import compare
 
 FAULT = pathlib.Path(os.environ.get("BULKHEAD_FAULT_BUILD", ROOT / "build-fault"))
-STEP_WORDS = {"banner": "initial server greeting", "EHLO": "EHLO command", "MAIL": "MAIL FROM command", "RCPT": "RCPT TO command", "DATA": "DATA command",
-              "DOT": "end of DATA command"}
 LISTEN = "listen main { address 127.0.0.1:25; trust 127.0.0.0/8 }"
 
 
@@ -21,46 +21,6 @@ def faulty(world, **parts):
     if not (FAULT / "mta/master/mtad").exists():
         raise Skip("there is no build with planted faults: meson setup build-fault -Dplanted_fault=true")
     return world.mtad(build=FAULT, **dict(dict(listen=LISTEN, queue="retry 1s; expire 1d"), **parts))
-
-
-def send(number, to, client=None, text=None):
-    own = client or smtp.Client()
-    code, reply = own.send("sender@from.example", to, text or mail.message(number))
-    assert code == 250, reply
-    if not client:
-        own.say("QUIT")
-        own.close()
-    return reply.split()[-1]
-
-
-def crashes(mta):
-    return mta.ctl("crash", "list")
-
-
-def check_once(mta, harbour, sent):
-    """sent: {number: queue id}. Each has arrived, and more than once only where the log says so."""
-    arrived, excused = harbour.arrived(), killers.duplicates_logged(mta.log())
-    for number, queue_id in sent.items():
-        times = arrived.get(str(number), 0)
-        assert times >= 1, f"message {number} ({queue_id}) did not arrive"
-        assert times == 1 or queue_id in excused, f"message {number} ({queue_id}) arrived {times} times, and the log does not say that it might"
-
-
-
-def one_round(mta, harbour, number, killer, step, form, kills=1):
-    """64 sessions in hand, one of them deadly; returns the record of the crash."""
-    known = len(crashes(mta))
-    harbour.round = killers.Round(harbour.count, killer, step, form, kills)
-    client, sent = smtp.Client(), {}
-    for n in range(1, harbour.count + 1):
-        sent[number + n] = send(number + n, f"x@d{n}.test", client)
-    client.close()
-    assert harbour.round.fired.wait(30), f"the killer's turn did not come: {len(harbour.round.parked)} sessions are waiting"
-    record = wait_for("a record of the crash", lambda: crashes(mta)[known:], 20)[0]
-    mta.wait_empty(60)
-    check_once(mta, harbour, sent)
-    harbour.round = None
-    return record
 
 
 @limit(400)
@@ -72,9 +32,7 @@ def test_culprit_is_named_among_64_sessions(world):
     for n in range(30):
         killer, step = 1 + (7 * n) % 64, killers.STEPS[n % len(killers.STEPS)]
         form = "loop" if n == 13 else forms[n % len(forms)]
-        record = one_round(mta, harbour, 1000 * n, killer, step, form)
-        assert record["named"] and record["remote_address"] == killers.address(killer), f"round {n} ({step}, {form}): {record}"
-        assert record["step"] == STEP_WORDS[step] and record["hung"] == (form == "loop"), record
+        killers.delivery_round(mta, harbour, 1000 * n, killer, step, form)
     status = mta.status()
     assert status["audit"]["balanced"] and status["crashes"]["records"] == 30, status
     send(99000, f"x@d{killer}.test")  # the last one killed at its dot, which was believed: it has not been asked since
@@ -89,7 +47,7 @@ def test_mail_is_settled_by_phase(world):
     harbour = killers.Harbour(1)
     mta = faulty(world, routes=killers.routes(1, "messages-per-connection 1"), extra="workers { delivery 1 }")
     for n, (step, outcome) in enumerate(want.items()):
-        record = one_round(mta, harbour, 100 * n, 1, step, "abort")
+        record, _ = killers.delivery_round(mta, harbour, 100 * n, 1, step, "abort")
         assert record["mail"] in (outcome, "deferred" if step == "banner" else outcome), (step, record)
     assert harbour.arrived() == {str(100 * n + 1): 1 for n in range(len(want))}, "the 250 to the last one's dot was believed, and not repeated"
 
@@ -148,23 +106,14 @@ def test_quarantine_grows_and_ends(world):
     assert {r["index"]: r["restarts"] for r in mta.roles() if r["role"] == "deliver"}[0] == 1
 
 
-@limit(120)
+@limit(240)
 def test_scribble_over_the_box(world):
     """The box is ruined with the worker: nobody is named at first, everybody is served alone, and who kills alone is convicted."""
     harbour = killers.Harbour(12)
     mta = faulty(world, routes=killers.routes(12, "messages-per-connection 1"), extra="workers { delivery 1 }")
-    harbour.round = killers.Round(12, 5, "MAIL", "scribble", kills=2)
-    client, sent = smtp.Client(), {}
-    for n in range(1, 13):
-        sent[n] = send(n, f"x@d{n}.test", client)
-    wait_for("a record", lambda: crashes(mta), 30)
-    harbour.round.form = "abort"
-    wait_for("a conviction", lambda: [c for c in crashes(mta) if c["named"]], 40)
-    mta.wait_empty(60)
+    killers.delivery_round(mta, harbour, 0, 5, "MAIL", "scribble")
     first, named = crashes(mta)[0], [c for c in crashes(mta) if c["named"]]
-    assert not first["named"] and first["suspects"] == 12, first
-    assert len(named) == 1 and named[0]["remote_address"] == killers.address(5), named
-    check_once(mta, harbour, sent)
+    assert first["suspects"] == 12 and len(named) == 1, crashes(mta)
 
 
 @limit(120)
@@ -219,6 +168,143 @@ def test_receiver_names_its_killer(world):
     sink.wait(2)
 
 
+@limit(240)
+def test_culprit_is_named_among_64_clients(world):
+    """Two receivers with 64 sessions: one dies, in every phase. Who sat there comes again, the others see nothing; nothing that was promised is lost."""
+    sink = smtp.Sink()
+    mta = faulty(world, extra="workers { smtp 2 }")
+    forms, dropped, untouched = ["abort", "wild", "memory", "call"], 0, 0
+    rounds = [*killers.PHASES, "DATA", "idle"]
+    for n, phase in enumerate(rounds):
+        form, source = "loop" if n == 6 else forms[n % len(forms)], f"127.0.9.{1 + n}"
+        _, figures = killers.reception_round(mta, sink, 1000 * n, source, phase, form)
+        assert figures["refused"] == 0, "only who has killed is sent away"
+        dropped, untouched = dropped + figures["dropped"], untouched + figures["untouched"]
+    assert dropped > 0 and untouched > 0, (dropped, untouched)
+    status = mta.status()
+    assert status["crashes"]["records"] == status["crashes"]["clients_quarantined"] == len(rounds) and status["audit"]["balanced"], status
+
+
+@limit(120)
+def test_client_is_served_alone_until_it_behaves(world):
+    """Its next session is the quarantine receiver's; when it kills again it waits, and nobody else does."""
+    smtp.Sink()
+    mta = faulty(world, extra="workers { smtp 2 }")
+
+    def restarts():
+        return {r["index"]: r["restarts"] for r in mta.roles() if r["role"] == "receiver"}
+    killers.kill_receiver("127.0.9.1", "idle", "abort")
+    killers.new_record(mta, 0)
+    wait_for("it is apart", lambda: mta.status()["crashes"]["clients_quarantined"] == 1)
+    before = restarts()
+    assert before[2] == 0 and before[0] + before[1] == 1, before
+    killers.kill_receiver("127.0.9.1", "RCPT", "wild", killers.served_alone("127.0.9.1"))
+    second = killers.new_record(mta, 1)
+    assert second["index"] == 2 and second["remote_address"] == "127.0.9.1", second
+    mta.wait_log("[127.0.9.1] has killed 2 receivers: it is served alone, after longer and longer pauses")
+    sent_away = smtp.Client(source="127.0.9.1", greet=None)
+    assert sent_away.banner[0] == 421 and sent_away.at_end(), sent_away.banner
+    send(1, "x@to.example")
+    guest = killers.behave("127.0.9.1")
+    assert guest.refused > 0 and time.time() - second["time"] >= 4, "it was served again before its pause was over"
+    mta.wait_log("quarantine: 127.0.9.1 has taken part in a session to its end")
+    assert mta.status()["crashes"]["clients_quarantined"] == 0
+    after = restarts()
+    assert after[0] + after[1] == 1 and after[2] == 1, after
+    wait_for("it is served by the others", lambda: killers.behave("127.0.9.1").refused == 0)
+
+
+@limit(120)
+def test_clients_are_served_alone_one_at_a_time(world):
+    mta = faulty(world)
+    for n in (1, 2):
+        killers.kill_receiver(f"127.0.9.{n}", "EHLO", "abort")
+        killers.new_record(mta, n - 1)
+    wait_for("both are apart", lambda: mta.status()["crashes"]["clients_quarantined"] == 2)
+    first = killers.served_alone("127.0.9.1").client
+    for source in ("127.0.9.1", "127.0.9.2"):
+        second = smtp.Client(source=source, greet=None)
+        assert second.banner[0] == 421 and second.at_end(), second.banner
+    assert smtp.Client(source="127.0.9.3").banner[0] == 220
+    first.close()  # before it has said anything: that is no good end
+    killers.behave("127.0.9.2")
+    wait_for("the second is let go", lambda: mta.status()["crashes"]["clients_quarantined"] == 1)
+    killers.behave("127.0.9.1")
+    wait_for("both are let go", lambda: mta.status()["crashes"]["clients_quarantined"] == 0)
+
+
+@limit(120)
+def test_receiver_scribbles_over_its_box(world):
+    """Nobody is named; whose connections it had are served alone for a while, and who kills alone is named though the box is ruined again."""
+    sink = smtp.Sink()
+    mta = faulty(world, extra="workers { smtp 1 }")
+    record, _ = killers.reception_round(mta, sink, 0, "127.0.9.1", "MAIL", "scribble", 16)
+    assert record["index"] == 1 and crashes(mta)[0]["suspects"] == 16, crashes(mta)
+    wait_for("the others are let go", lambda: mta.status()["crashes"]["clients_quarantined"] == 1)
+
+
+@limit(120)
+def test_convictions_outlive_the_manager(world):
+    """Who was convicted stays so under the next manager, also after a restart of all; who was let go stays free."""
+    harbour = killers.Harbour(2)
+    mta = faulty(world, routes=killers.routes(2), queue="retry 1h; expire 1d", extra="workers { delivery 1 }")
+    harbour.round = killers.Round(1, 1, "RCPT", "abort", kills=1)
+    send(1, "x@d1.test")
+    killers.new_record(mta, 0)
+    killers.kill_receiver("127.0.9.1", "idle", "abort")
+    killers.new_record(mta, 1)
+
+    def apart():
+        return mta.status()["crashes"]["quarantined"], mta.status()["crashes"]["clients_quarantined"]
+    kill_manager(mta)
+    assert apart() == (1, 1)
+    assert "hosts that have killed processes before this start are served alone" in mta.log()
+    killers.kill_receiver("127.0.9.1", "idle", "abort", killers.served_alone("127.0.9.1"))
+    assert killers.new_record(mta, 2)["index"] == 2, "it is the quarantine receiver's still"
+    mta.ctl("queue", "flush")
+    mta.wait_empty(60)
+    wait_for("the server has behaved", lambda: apart()[0] == 0)
+    mta.stop()
+    mta.start()
+    assert apart() == (0, 1), "who was let go is free, who was not is not"
+    wait_for("it is let go", lambda: killers.behave("127.0.9.1") and apart() == (0, 0))
+    kill_manager(mta)
+    assert apart() == (0, 0)
+
+
+def kill_manager(mta, stopped=None):
+    """SIGKILL; returns when the next one is there."""
+    old = stopped or mta.pid_of("manager")
+    os.kill(old, signal.SIGKILL)
+    wait_for("a new manager", lambda: any(r["role"] == "manager" and r["pid"] != old and r["state"] == "running" for r in mta.roles()), 40)
+
+
+@limit(120)
+def test_deaths_without_a_manager_are_told_to_the_next(world):
+    """Workers die while the manager can hear nothing, and it dies without having heard: the next one names who it was."""
+    harbour = killers.Harbour(2)
+    mta = faulty(world, routes=killers.routes(2), extra="workers { delivery 1 }")
+    harbour.round = killers.Round(2, 1, "RCPT", "abort", kills=1)
+    sent = {1: send(1, "x@d1.test"), 2: send(2, "x@d2.test")}
+    wait_for("the innocent one waits", lambda: harbour.round.parked)
+    known = {(r["role"], r["index"]): r["pid"] for r in mta.roles()}
+    manager = known["manager", 0]
+    os.kill(manager, signal.SIGSTOP)
+    killers.kill_receiver("127.0.9.1", "RCPT", "wild")
+    assert harbour.round.fired.wait(40)
+    wait_for("the delivery worker is dead", lambda: not os.path.exists(f"/proc/{known['deliver', 0]}"), 40)
+    killers.behave("127.0.9.2")
+    kill_manager(mta, manager)
+    records = wait_for("both are recorded", lambda: len(crashes(mta)) == 2 and crashes(mta), 40)
+    named = {c["process"]: c for c in records}
+    assert named["receiver"]["named"] and named["receiver"]["remote_address"] == "127.0.9.1", named
+    assert named["deliver"]["named"] and named["deliver"]["remote_address"] == killers.address(1) and named["deliver"]["queue_id"] == sent[1], named
+    mta.wait_empty(60)
+    check_once(mta, harbour.arrived(), sent)
+    kill_manager(mta)
+    assert len(crashes(mta)) == 2, "the next one does not record them once more"
+
+
 @limit(120)
 def test_resolver_and_mailbox_deaths_spare_the_others(world):
     sink = smtp.Sink(("127.0.0.2", 25))
@@ -233,6 +319,52 @@ def test_resolver_and_mailbox_deaths_spare_the_others(world):
     sink.wait(1, 40)
     wait_for("the mailbox has its message", lambda: len(mail.in_maildir(mta.mail)) == 1, 40)
     assert {c["process"] for c in crashes(mta)} == {"resolver", "mailbox"}
+
+
+def in_hand(world, **parts):
+    """A harbour of 64 and an mtad that can also resolve and fill mailboxes."""
+    harbour = killers.Harbour(64)
+    dns.NameServer(world, {"mx.test": "@ MX 10 a\na A 127.0.0.2"})
+    routes = "route box { match rcpt-domain box.test; maildir @DIR@/mail/{domain}/{local} }\n" + killers.routes(64, "messages-per-connection 1")
+    mta = world.mtad(routes=routes + "\nroute out { match any; mx }", queue="retry 1s; expire 1d", extra=dns.parts(more="mailbox { create on }"), **parts)
+    return harbour, smtp.Sink(("127.0.0.2", 25)), mta
+
+
+def one_death(mta, harbour, sink, role, first):
+    """64 sessions wait, each at its step, and mail for the resolver and the mailbox is under way, when a process of that role dies."""
+    harbour.round = killers.Round(harbour.count, 0, None, None)
+    sent = killers.fill(harbour, first)
+    harbour.round.wait_for_all()
+    pid = mta.pid_of(role)
+    more = {first + n: send(first + n, to) for n, to in ((101, "x@mx.test"), (102, "y@box.test"))}
+    os.kill(pid, signal.SIGKILL)
+    more.update({first + n: send(first + n, to) for n, to in ((103, "x@mx.test"), (104, "y@box.test"))})
+    wait_for(f"another {role}", lambda: any(r["role"] == role and r["state"] == "running" and r["pid"] != pid for r in mta.roles()), 60)
+    harbour.round.fired.set()
+    mta.wait_empty(100)
+    harbour.round = None
+    check_once(mta, harbour.arrived(), sent)
+    arrived = killers.arrivals(sink)
+    for content in mail.in_maildir(mta.mail):
+        arrived[mail.id_of(content)] = arrived.get(mail.id_of(content), 0) + 1
+    check_once(mta, arrived, more)
+
+
+@limit(240)
+def test_deaths_of_others_spare_64_deliveries(world):
+    """Connector, resolver and mailbox: nothing is lost or repeated."""
+    harbour, sink, mta = in_hand(world)
+    for n, role in enumerate(("connector", "resolver", "mailbox")):
+        one_death(mta, harbour, sink, role, 1000 * n)
+    assert "maybe_duplicate" not in mta.log() and mta.status()["audit"]["balanced"]
+
+
+@limit(240)
+def test_death_of_the_manager_spares_64_deliveries(world):
+    """Sessions before the dot end with it and are made again; answers to dots are awaited, and found in the boxes."""
+    harbour, sink, mta = in_hand(world)
+    one_death(mta, harbour, sink, "manager", 0)
+    assert mta.status()["audit"]["balanced"]
 
 
 @limit(120)
