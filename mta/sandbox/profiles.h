@@ -20,18 +20,23 @@
     D(SENDMSG,         "never MSG_FASTOPEN") \
     D(SOCKET_TCP,      "TCP over IPv4 or IPv6 only, not MPTCP") \
     D(SOCKET_UDP,      "UDP over IPv4 or IPv6 only") \
+    D(FCNTL_LOOK,      "only to look at flags") \
     D(FCNTL_FLAGS,     "flags only") \
-    D(FCNTL_FILES,     "flags, locks, leases, seals") \
+    D(FCNTL_FILES,     "a copy, locks, leases, seals; never O_APPEND off") \
     D(OPTION_TCP,      "TCP_NODELAY, TCP_CORK, TCP_QUICKACK") \
     D(OPTION_SOCKET,   "keep-alive, linger, urgent data inline, buffer sizes") \
     D(STAT_FD,         "with AT_EMPTY_PATH: of a descriptor") \
     D(STAT_REFUSED,    "answered with EACCES otherwise") \
     D(REFUSED,         "answered with EACCES: a library asks and can do without")
 
-/* fstat(3) is newfstatat(2) in glibc 2.36. Time, memory without code, threads that are there already, abort(), and the log (a file, a pipe, a terminal or a connected datagram socket). */
+/*
+ * fstat(3) is newfstatat(2) in glibc 2.36. Time, memory without code, threads that are there already, abort(), and the log (a file, a pipe, a
+ * terminal or a connected datagram socket). The log is open for appending in every process, and all share one file position: who may take
+ * O_APPEND off (F_SETFL) must not have lseek or pwrite, and who may shorten files could empty it. Only the manager may.
+ */
 #define CALLS_BASE(C) \
-    C(read, ANY) C(write, ANY) C(writev, ANY) C(close, ANY) C(poll, ANY) C(ppoll, ANY) C(sendto, NO_ADDRESS) C(fcntl, FCNTL_FLAGS) \
-    C(fstat, ANY) C(newfstatat, STAT_FD) C(lseek, ANY) C(brk, ANY) C(mmap, NOT_EXEC) C(mprotect, NOT_EXEC) C(munmap, ANY) C(mremap, ANY) \
+    C(read, ANY) C(write, ANY) C(writev, ANY) C(close, ANY) C(poll, ANY) C(ppoll, ANY) C(sendto, NO_ADDRESS) C(fcntl, FCNTL_LOOK) \
+    C(fstat, ANY) C(newfstatat, STAT_FD) C(brk, ANY) C(mmap, NOT_EXEC) C(mprotect, NOT_EXEC) C(munmap, ANY) C(mremap, ANY) \
     C(madvise, ANY) C(futex, ANY) C(rseq, ANY) C(set_robust_list, ANY) C(sched_yield, ANY) C(sched_getaffinity, ANY) C(sysinfo, ANY) \
     C(clock_gettime, ANY) C(clock_nanosleep, ANY) C(nanosleep, ANY) C(gettimeofday, ANY) C(time, ANY) C(getrandom, ANY) C(getrusage, ANY) \
     C(rt_sigaction, ANY) C(rt_sigprocmask, ANY) C(rt_sigreturn, ANY) C(restart_syscall, ANY) C(getpid, ANY) C(gettid, ANY) \
@@ -49,7 +54,7 @@
 
 /* Files below folders that Landlock leaves reachable. */
 #define CALLS_FILES(C) \
-    C(openat, ANY) C(newfstatat, ANY) C(statx, ANY) C(fstatfs, ANY) C(faccessat, ANY) C(faccessat2, ANY) C(getdents64, ANY) C(mkdirat, ANY) \
+    C(openat, ANY) C(newfstatat, ANY) C(statx, ANY) C(lseek, ANY) C(fstatfs, ANY) C(faccessat, ANY) C(faccessat2, ANY) C(getdents64, ANY) C(mkdirat, ANY) \
     C(linkat, ANY) C(unlinkat, ANY) C(renameat, ANY) C(renameat2, ANY) C(ftruncate, ANY) C(fallocate, ANY) C(fadvise64, ANY) \
     C(pread64, ANY) C(preadv, ANY) C(pwrite64, ANY) C(pwritev, ANY) C(fsync, ANY) C(fdatasync, ANY) C(sync_file_range, ANY) C(fchmod, ANY) \
     C(flock, ANY) C(fcntl, FCNTL_FILES)
@@ -65,7 +70,7 @@
 #define CALLS_RESOLVE(C) \
     C(socket, SOCKET_UDP) C(socket, SOCKET_TCP) C(bind, ANY) C(connect, ANY) C(sendto, SEND) C(recvfrom, ANY) C(shutdown, ANY) \
     C(setsockopt, ANY) C(getsockopt, ANY) C(getsockname, ANY) C(getpeername, ANY) C(select, ANY) C(pselect6, ANY) C(pipe2, ANY) C(eventfd2, ANY) \
-    C(uname, ANY) C(openat, REFUSED) C(newfstatat, STAT_REFUSED) C(ioctl, REFUSED) C(socketpair, REFUSED)
+    C(uname, ANY) C(fcntl, FCNTL_FLAGS) C(openat, REFUSED) C(newfstatat, STAT_REFUSED) C(ioctl, REFUSED) C(socketpair, REFUSED)
 
 /*    role        calls */
 #define PROFILE_MANAGER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_FILES(C) CALLS_INDEX(C)
@@ -87,8 +92,8 @@
 
 /* Sanitizers look around to write a report; the report matters more than the looking. Never in a build that is installed. */
 #define CALLS_SANITIZER(C) \
-    C(sigaltstack, ANY) C(getrlimit, ANY) C(prlimit64, ANY) C(dup, ANY) C(dup2, ANY) C(openat, REFUSED) C(open, REFUSED) C(readlink, REFUSED) \
-    C(readlinkat, REFUSED) C(prctl, REFUSED) C(ioctl, REFUSED) C(newfstatat, STAT_REFUSED) C(stat, REFUSED) C(clone, REFUSED) C(pipe, REFUSED)
+    C(sigaltstack, ANY) C(getrlimit, ANY) C(prlimit64, ANY) C(dup, ANY) C(dup2, ANY) C(lseek, ANY) C(fcntl, FCNTL_FLAGS) \
+    C(openat, REFUSED) C(open, REFUSED) C(readlink, REFUSED) C(readlinkat, REFUSED) C(prctl, REFUSED) C(ioctl, REFUSED) C(newfstatat, STAT_REFUSED) C(stat, REFUSED) C(clone, REFUSED) C(pipe, REFUSED)
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -125,14 +125,17 @@ static int allow_options(scmp_filter_ctx filter, int call, int level, const int 
     return allow_values(filter, call, &m, 2, options, count);
 }
 
-static int allow_fcntl(scmp_filter_ctx filter, int call, bool files)
+static int allow_fcntl(scmp_filter_ctx filter, int call, enum call_condition condition)
 {
-    static const int flags[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC};
-    static const int file_commands[] = {F_SETLEASE, F_GETLEASE, F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK,
+    static const int look[] = {F_GETFD, F_GETFL};
+    static const int flags[] = {F_SETFD, F_SETFL};
+    static const int file_commands[] = {F_SETFD, F_DUPFD_CLOEXEC, F_SETLEASE, F_GETLEASE, F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK,
                                         F_ADD_SEALS, F_GET_SEALS};
     struct match m = {.count = 0};
-    int result = ALLOW_VALUES(filter, call, &m, 1, flags);
-    return result == 0 && files ? ALLOW_VALUES(filter, call, &m, 1, file_commands) : result;
+    int result = ALLOW_VALUES(filter, call, &m, 1, look);
+    if (result == 0 && condition == CALL_FCNTL_FLAGS) result = ALLOW_VALUES(filter, call, &m, 1, flags);
+    if (result == 0 && condition == CALL_FCNTL_FILES) result = ALLOW_VALUES(filter, call, &m, 1, file_commands);
+    return result;
 }
 
 static int allow_send(scmp_filter_ctx filter, int call, unsigned flags_argument, bool address)
@@ -181,8 +184,9 @@ static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, con
     case CALL_SENDMSG: return allow_send(filter, c->number, 2, true);
     case CALL_SOCKET_TCP: return allow_socket(filter, c->number, SOCK_STREAM, IPPROTO_TCP);
     case CALL_SOCKET_UDP: return allow_socket(filter, c->number, SOCK_DGRAM, IPPROTO_UDP);
-    case CALL_FCNTL_FLAGS: return allow_fcntl(filter, c->number, false);
-    case CALL_FCNTL_FILES: return allow_fcntl(filter, c->number, true);
+    case CALL_FCNTL_LOOK:
+    case CALL_FCNTL_FLAGS:
+    case CALL_FCNTL_FILES: return allow_fcntl(filter, c->number, c->condition);
     case CALL_OPTION_TCP: return allow_options(filter, c->number, IPPROTO_TCP, tcp_options, sizeof tcp_options / sizeof tcp_options[0]);
     case CALL_OPTION_SOCKET:
         return allow_options(filter, c->number, SOL_SOCKET, socket_options, sizeof socket_options / sizeof socket_options[0]);
