@@ -211,7 +211,8 @@ static void test_scram_server_first_by_the_grammar_only(void **state)
     (void)state;
     static const struct refuse_case cases[] = {
         {BYTES_INIT(RFC_SERVER_FIRST), true},       {BYTES_INIT("r=abc,s=YWJj,i=4096,x=1"), true}, {BYTES_INIT("r=abc,s=YWJj,i=4095"), false},
-        {BYTES_INIT("r=abc,s=YWJj,i=04096"), false}, {BYTES_INIT("r=abc,s=YWJj,i=1000001"), false}, {BYTES_INIT("r=abc,s=YWJj,i=99999999999999999999999"), false},
+        {BYTES_INIT("r=abc,s=YWJj,i=04096"), false}, {BYTES_INIT("r=abc,s=YWJj,i=1000001"), false},
+        {BYTES_INIT("r=abc,s=YWJj,i=99999999999999999999999"), false},
         {BYTES_INIT("r=abc,s=,i=4096"), false},     {BYTES_INIT("r=abc,s=YWJ,i=4096"), false},     {BYTES_INIT("m=x,r=abc,s=YWJj,i=4096"), false},
         {BYTES_INIT("r=abc,s=YWJj"), false},        {BYTES_INIT("r=abc,i=4096,s=YWJj"), false},    {BYTES_INIT("e=other-error"), false},
     };
