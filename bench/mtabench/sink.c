@@ -179,8 +179,10 @@ static void on_receive(struct sink *k, const struct wire_event *e)
         }
         c->heard_ns = k->common->now_ns;
         if (!c->shut && e->data.len > 0) sink_session_input(&c->session, k->common, e->data);
-    } else if (!e->more) {
+    } else if (e->result < 0) {
         return shut(k, c);
+    } else {
+        c->session.ending = true; /* a client may close its side and still read: Exim does so behind QUIT */
     }
     if (c->shut) return shut(k, c);
     flush(k, c);

@@ -71,7 +71,8 @@ static void end(struct sink_session *s)
 
 static void test_sink_session_any_cut_gives_the_same_answers(void **unused)
 {
-    static const char text[] = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nX-Mtabench-Id: r-000000000001\r\n\r\n..\r\nr-000000000001\r\n.\r\n"
+    static const char text[] = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"
+                               "X-Mtabench-Id: r-000000000001\r\n\r\n..\r\nr-000000000001\r\n.\r\n"
                                "MAIL FROM:<>\r\nMAIL FROM:<>\r\nRSET\r\nDATA\r\nBOGUS\r\nQUIT\r\nNOOP\r\n";
     static struct sink_session s;
     uint32_t runs = 0;
