@@ -168,6 +168,13 @@ static void on_accept(struct sink *k, const struct wire_event *e)
     if (!e->more) wire_accept(&k->wire, k->listeners[e->index], e->index);
 }
 
+/* The kernel forgets this wish by itself, so it is said again and again. */
+static void acknowledge(int fd)
+{
+    int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof one);
+}
+
 static void on_receive(struct sink *k, const struct wire_event *e)
 {
     struct connection *c = k->slots[e->index];
@@ -178,6 +185,7 @@ static void on_receive(struct sink *k, const struct wire_event *e)
             wire_receive(&k->wire, c->fd, c->index);
         }
         c->heard_ns = k->common->now_ns;
+        if (k->options->quick_ack) acknowledge(c->fd);
         if (!c->shut && e->data.len > 0) sink_session_input(&c->session, k->common, e->data);
     } else if (e->result < 0) {
         return shut(k, c);
@@ -301,6 +309,14 @@ static bool is_over(const struct sink *k)
     return o->messages_max && k->common->counts.messages >= o->messages_max && k->open_count == 0;
 }
 
+/* For whoever reads the file of --counter. */
+static void publish(const struct sink *k)
+{
+    if (!k->counter) return;
+    __atomic_store_n(&k->counter[0], k->common->counts.messages, __ATOMIC_RELAXED);
+    __atomic_store_n(&k->counter[1], k->common->counts.recipients, __ATOMIC_RELAXED);
+}
+
 static void loop(struct sink *k)
 {
     struct sink_common *common = k->common;
@@ -313,7 +329,7 @@ static void loop(struct sink *k)
         common->now_ns = tool_now_ns();
         wire_reap(&k->wire, on_event, k);
         run_timers(k);
-        if (k->counter) __atomic_store_n(k->counter, common->counts.messages, __ATOMIC_RELAXED);
+        publish(k);
         if (tool_hangup && k->options->ledger) (void)tool_save_ledger(&common->ledger, k->options->ledger);
         tool_hangup = 0;
         if (common->now_ns < tick_ns) continue;

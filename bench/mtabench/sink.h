@@ -16,6 +16,7 @@ struct sink_options {
     uint64_t idle_ns;      /* a connection that says nothing for so long is closed */
     uint64_t sessions_max; /* at once */
     const char *ledger, *counter; /* files, or NULL */
+    bool quick_ack; /* acknowledge segments at once: some clients wait for that between the pieces of a message */
     bool json, quiet;
 };
 

@@ -19,12 +19,13 @@ static const char help_head[] =
     "                              DOMAIN may have one *, or be an own address in brackets, for whole connections. KIND:\n";
 static const char help_tail[] =
     "  --ledger FILE               write which messages were seen, at the end and on SIGHUP\n"
-    "  --counter FILE              keep the number of messages in this file, 8 octets, least significant first\n"
+    "  --counter FILE              keep the numbers of messages and of recipients in this file, 8 octets each, least significant first\n"
     "  --messages N, --seconds T   end after so many messages, or that time; else SIGINT or SIGTERM ends it\n"
     "  --sessions N                at most so many connections at once (10000)\n"
     "  --timeout T                 close a connection that says nothing for so long (300s)\n"
     "  --hostname NAME             how it calls itself\n"
     "  --no-pipelining, --no-ehlo  offer less\n"
+    "  --quick-ack                 acknowledge segments at once, for clients that leave Nagle's algorithm on\n"
     "  --json, --quiet             the result as JSON; no progress line\n";
 
 static void print_help(void)
@@ -38,14 +39,14 @@ static void print_help(void)
     fputs(help_tail, stdout);
 }
 
-enum { PERSONALITY = 1, LEDGER, COUNTER, MESSAGES, SECONDS, SESSIONS, TIMEOUT, HOSTNAME, NO_PIPELINING, NO_EHLO, JSON, QUIET, HELP };
+enum { PERSONALITY = 1, LEDGER, COUNTER, MESSAGES, SECONDS, SESSIONS, TIMEOUT, HOSTNAME, NO_PIPELINING, NO_EHLO, QUICK_ACK, JSON, QUIET, HELP };
 
 static const struct option options[] = {
     {"personality", required_argument, NULL, PERSONALITY}, {"ledger", required_argument, NULL, LEDGER},   {"counter", required_argument, NULL, COUNTER},
     {"messages", required_argument, NULL, MESSAGES},       {"seconds", required_argument, NULL, SECONDS}, {"sessions", required_argument, NULL, SESSIONS},
     {"timeout", required_argument, NULL, TIMEOUT},         {"hostname", required_argument, NULL, HOSTNAME}, {"no-pipelining", no_argument, NULL, NO_PIPELINING},
     {"no-ehlo", no_argument, NULL, NO_EHLO},               {"json", no_argument, NULL, JSON},             {"quiet", no_argument, NULL, QUIET},
-    {"help", no_argument, NULL, HELP},                     {0},
+    {"quick-ack", no_argument, NULL, QUICK_ACK},           {"help", no_argument, NULL, HELP},             {0},
 };
 
 static bool set_flag(bool *flag)
@@ -68,6 +69,7 @@ static bool set_option(int which, const char *value, struct sink_options *o, str
     case HOSTNAME: common->hostname = text; return text.len > 0 && text.len <= MAIL_DOMAIN_BYTES_MAX;
     case NO_PIPELINING: return set_flag(&common->no_pipelining);
     case NO_EHLO: return set_flag(&common->no_ehlo);
+    case QUICK_ACK: return set_flag(&o->quick_ack);
     case JSON: return set_flag(&o->json);
     default: return set_flag(&o->quiet);
     }

@@ -111,7 +111,8 @@ uint64_t *tool_count_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     void *at = MAP_FAILED;
-    if (fd >= 0 && ftruncate(fd, sizeof(uint64_t)) == 0) at = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    size_t bytes = TOOL_COUNTS * sizeof(uint64_t);
+    if (fd >= 0 && ftruncate(fd, (off_t)bytes) == 0) at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) tool_complain(strerror(errno), path);
     if (fd >= 0) (void)close(fd);
     return at == MAP_FAILED ? NULL : at;

@@ -34,7 +34,9 @@ bool tool_save_ledger(const struct ledger *l, const char *path);
 /* tool_load_ledger - the same way back. */
 bool tool_load_ledger(struct ledger *l, const char *path);
 
-/* tool_count_file - eight octets in a file, least significant first, that others may read while we count in them; NULL after a complaint. */
+/* tool_count_file - TOOL_COUNTS numbers of eight octets in a file, least significant first, that others may read while we count; NULL after a
+ * complaint. */
+enum { TOOL_COUNTS = 2 };
 uint64_t *tool_count_file(const char *path);
 
 /* tool_number - "1,234,567" into memory of TOOL_NUMBER_BYTES; tool_us - "1.23 ms" likewise. Both return the memory. */

@@ -34,7 +34,11 @@ class Sink:
 
     def arrived(self):
         """Messages that it has taken."""
-        return int.from_bytes(self.counter.read_bytes(), "little")
+        return int.from_bytes(self.counter.read_bytes()[:8], "little")
+
+    def recipients(self):
+        """The recipients of these."""
+        return int.from_bytes(self.counter.read_bytes()[8:], "little")
 
     def save(self):
         """Its ledger as it is now."""
