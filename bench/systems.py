@@ -1,5 +1,5 @@
-"""What is compared: smtp-source straight into smtp-sink, Bulkhead between the two, Postfix between the two. Each has a sink of its own that stays for the
-whole run, so that connections are reused from block to block as they would be in service."""
+"""What is compared: a generator straight into a sink, Bulkhead between the two, Postfix between the two; bench/peers.py adds others. Each has a sink of its
+own that stays for the whole run, so that connections are reused from block to block as they would be in service."""
 import os
 import pathlib
 import subprocess
@@ -8,7 +8,7 @@ import meters
 from harness import postfix
 
 # The load comes from 127.0.0.1; every sink is on 127.0.0.2, so that no system can mistake it for itself.
-PORTS = {"null": (2601, 2601), "bulkhead": (2502, 2602), "postfix": (2503, 2603)}
+PORTS = {"null": (2601, 2601), "bulkhead": (2502, 2602), "postfix": (2503, 2603), "exim": (2504, 2604), "opensmtpd": (2505, 2605)}
 
 BULKHEAD = """config-version 1
 hostname bulkhead.example
@@ -50,24 +50,37 @@ class Memory:
         self.add = world.add
 
 
-class System:
-    """One way from smtp-source to smtp-sink. `pid` is the root of the processes in between, None when there are none."""
+class SmtpSink(postfix.SmtpSink):
+    """smtp-sink, and how much it has taken."""
 
-    pid = None
+    tools = "smtp-source and smtp-sink"
 
-    def __init__(self, name, memory):
-        self.name = name
-        self.listen_port, self.sink_port = PORTS[name]
-        self.sink = postfix.SmtpSink(memory, f"127.0.0.2:{self.sink_port}", backlog=1024)
-        self.address = "127.0.0.2" if name == "null" else "127.0.0.1"
+    def __init__(self, memory, address):
+        super().__init__(memory, address, backlog=1024)
 
     def arrived(self):
-        """Messages that the sink has taken since it was started; it rewrites one line of counters for each."""
-        with open(self.sink.output, "rb") as f:
+        """Messages since it was started; it rewrites one line of counters for each."""
+        with open(self.output, "rb") as f:
             f.seek(max(0, f.seek(0, os.SEEK_END) - 400))
             tail = f.read()
         lines = [part for part in tail.split(b"\r") if b"mesg=" in part]
         return int(lines[-1].rsplit(b"mesg=", 1)[1]) if lines else 0
+
+
+class System:
+    """One way from the generator to a sink. `pid` is the root of the processes in between, None when there are none. `sink` makes its sink."""
+
+    pid = None
+
+    def __init__(self, name, memory, sink=SmtpSink):
+        self.name = name
+        self.listen_port, self.sink_port = PORTS[name]
+        self.sink = sink(memory, f"127.0.0.2:{self.sink_port}")
+        self.address = "127.0.0.2" if name == "null" else "127.0.0.1"
+
+    def arrived(self):
+        """Messages that the sink has taken since it was started."""
+        return self.sink.arrived()
 
     def cpu_s(self):
         return meters.tree_cpu_s(self.pid) if self.pid else 0.0
@@ -84,15 +97,15 @@ class System:
         return None
 
     def version(self):
-        return "smtp-source and smtp-sink"
+        return self.sink.tools
 
     def configuration(self):
         return ""
 
 
 class Bulkhead(System):
-    def __init__(self, world, memory, options):
-        super().__init__("bulkhead", memory)
+    def __init__(self, world, memory, options, sink=SmtpSink):
+        super().__init__("bulkhead", memory, sink)
         folder = world.folder / "bulkhead"
         config = BULKHEAD.format(listen=self.listen_port, sink=self.sink_port, folder=folder) + options.extra + "\n"
         self.daemon = world.mtad("bulkhead", build=options.build, config=config, prefix=options.prefix.split())
@@ -112,8 +125,8 @@ class Bulkhead(System):
 
 
 class Postfix(System):
-    def __init__(self, world, memory, options):
-        super().__init__("postfix", memory)
+    def __init__(self, world, memory, options, sink=SmtpSink):
+        super().__init__("postfix", memory, sink)
         more = POSTFIX.format(processes=max(200, 3 * options.sessions), concurrency=options.postfix_concurrency,
                               size_max=max(10_000_000, 2 * options.size))
         self.daemon = postfix.Postfix(world, f"127.0.0.1:{self.listen_port}", main=more, relayhost=f"[127.0.0.2]:{self.sink_port}")
@@ -145,12 +158,12 @@ def find(tree, key):
     return None
 
 
-def make(name, world, memory, options):
+def make(name, world, memory, options, sink=SmtpSink):
     if name == "bulkhead":
-        return Bulkhead(world, memory, options)
+        return Bulkhead(world, memory, options, sink)
     if name == "postfix":
-        return Postfix(world, memory, options)
-    return System(name, memory)
+        return Postfix(world, memory, options, sink)
+    return System(name, memory, sink)
 
 
 def built(folder):

@@ -1,9 +1,11 @@
 """mtabench against peers of other makers, and Bulkhead between its two ends."""
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import xml.dom.minidom
 
 from harness import mtabench, postfix, smtp
 from harness.core import BUILD, ROOT, limit, wait_for
@@ -39,7 +41,9 @@ def test_generator_straight_to_sink_in_every_way(world):
             assert 0 < h["count"] and h["least_us"] <= h["p50_us"] <= h["p90_us"] <= h["p99_us"] <= h["p99_9_us"] <= h["most_us"], (way, phase, h)
         if "--per-connection" in way:
             assert said["connections"] >= 400 / way[way.index("--per-connection") + 1], said
+    arrived = sink.arrived(), sink.recipients()
     totals = sink.finish()
+    assert arrived == (totals["messages"], totals["recipients"]), (arrived, totals)
     assert totals["messages"] == totals["ids"] == 400 * len(ways) and totals["unnamed"] == totals["damaged"] == 0, totals
 
 
@@ -205,3 +209,21 @@ def test_manual_knows_each_option(world):
         text = subprocess.run([TOOL, word, "--help"], capture_output=True, text=True).stdout
         for option in set(re.findall(r"--([a-z-]+)", text)):
             assert f"Fl -{option}" in page, f"--{option} of mtabench {word} is not in mtabench(1)"
+
+
+@limit(300)
+def test_compare_measures_and_writes(world):
+    """A short run with one system: table, plots, rows, and what it says of durability."""
+    mtabench.need_ring()
+    postfix.needs()
+    out = world.folder / "out"
+    done = subprocess.run([ROOT / "bench/compare", "--build", BUILD, "--cells", "s5,r10", "--only", "bulkhead", "--blocks", "2", "--seconds", "0.5", "--out", out,
+                           "--folder", world.folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert [(r["cell"], r["system"]) for r in rows] == [(c, s) for c in ("s5", "r10") for s in ("null", "bulkhead", "bulkhead", "null")]
+    assert all(r["ledgers"]["lost"] == r["ledgers"]["doubled"] == 0 < r["messages"] for r in rows)
+    table = (out / "table.md").read_text()
+    assert re.search(r"^\| bulkhead \|.* yes \|$", table, re.M) and "NO" not in table, table
+    for name in ("rate", "latency-p50", "latency-p99", "cpu", "flushes", "bytes"):
+        assert xml.dom.minidom.parse(str(out / f"{name}.svg")).documentElement.tagName == "svg"
