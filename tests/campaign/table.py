@@ -32,7 +32,7 @@ def newest(results):
 def told(totals, counted):
     """The figures behind what is counted that say how it went."""
     parts = [f"{number(value)} {key}" for key, value in totals.items()
-             if key in ("lost", "bad", "acknowledged", "arrived", "named", "maybe_duplicate", "felt", "damage") or key.startswith(("duplicates", "max pairs"))]
+             if key in ("lost", "bad", "acknowledged", "arrived", "felt", "damage") or key.startswith(("duplicates", "max pairs", "named", "maybe_duplicate"))]
     return "; ".join(parts)
 
 
