@@ -24,6 +24,7 @@
     D(FCNTL_FLAGS,     "flags only") \
     D(FCNTL_FILES,     "a copy, locks, leases, seals; never O_APPEND off") \
     D(OPTION_TCP,      "TCP_NODELAY, TCP_CORK, TCP_QUICKACK") \
+    D(OPTION_BIND,     "IP_BIND_ADDRESS_NO_PORT") \
     D(OPTION_SOCKET,   "keep-alive, linger, urgent data inline, buffer sizes") \
     D(STAT_FD,         "with AT_EMPTY_PATH: of a descriptor") \
     D(STAT_REFUSED,    "answered with EACCES otherwise") \
@@ -77,7 +78,7 @@
 #define PROFILE_RESOLVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_RESOLVE(C)
 #define PROFILE_MAILBOX(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_MAILDIR(C)
 #define PROFILE_CONNECTOR(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(socket, SOCKET_TCP) C(bind, ANY) C(connect, ANY) \
-                             C(getsockopt, ANY) C(setsockopt, ANY)
+                             C(getsockopt, ANY) C(setsockopt, OPTION_BIND)
 #define PROFILE_DELIVER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY) C(preadv, ANY)
 #define PROFILE_RECEIVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pwrite64, ANY) C(pwritev, ANY) C(fsync, ANY) \
                              C(fdatasync, ANY) C(pread64, ANY)

@@ -171,6 +171,7 @@ static int refuse_stat(scmp_filter_ctx filter, enum ipc_role role, int call)
 static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, const struct profile_call *c, int32_t self)
 {
     static const int tcp_options[] = {TCP_NODELAY, TCP_CORK, TCP_QUICKACK};
+    static const int bind_options[] = {IP_BIND_ADDRESS_NO_PORT};
     static const int socket_options[] = {SO_KEEPALIVE, SO_LINGER, SO_OOBINLINE, SO_SNDBUF, SO_RCVBUF};
     struct match m = {.count = 0};
     switch (c->condition) {
@@ -188,6 +189,7 @@ static int allow_if(scmp_filter_ctx filter, const struct sandbox_request *q, con
     case CALL_FCNTL_FLAGS:
     case CALL_FCNTL_FILES: return allow_fcntl(filter, c->number, c->condition);
     case CALL_OPTION_TCP: return allow_options(filter, c->number, IPPROTO_TCP, tcp_options, sizeof tcp_options / sizeof tcp_options[0]);
+    case CALL_OPTION_BIND: return allow_options(filter, c->number, IPPROTO_IP, bind_options, sizeof bind_options / sizeof bind_options[0]);
     case CALL_OPTION_SOCKET:
         return allow_options(filter, c->number, SOL_SOCKET, socket_options, sizeof socket_options / sizeof socket_options[0]);
     case CALL_STAT_FD: match_bits(&m, 3, int_mask, AT_EMPTY_PATH); return allow(filter, c->number, &m);
