@@ -349,7 +349,7 @@ int main(int argc, char **argv)
 {
     static char line[LINE_BYTES_MAX];
     if (argc != 2) return 64;
-    target.tid = (pid_t)atoi(argv[1]);
+    target.tid = (pid_t)(int)strtol(argv[1], NULL, 10);
     attach();
     puts("here");
     fflush(stdout);
