@@ -360,15 +360,28 @@ static enum err file_away(struct qlog *log, struct finding *f, struct qlog_recov
     return ERR_NONE;
 }
 
-/* mend_heads - so that the same is not found again at the next start. */
-static enum err mend_heads(struct qlog *log)
+static enum err mend(const struct qlog *log, const struct segment *s)
+{
+    if (!s->head_is_bad) return ERR_NONE;
+    enum err e = qlog_segment_write_head(log, s);
+    return e == ERR_NONE ? qfile_sync(s->fd) : e;
+}
+
+/*
+ * mend_heads - so that the same is not found again at the next start. Heads of segments that were free must say so before a file that told of it is set
+ * aside: its word is gone then, and their records would come back to life.
+ */
+static enum err mend_heads(const struct qlog *log, const struct findings *all)
 {
     enum err e = ERR_NONE;
-    for (uint32_t i = 0; i < log->live_count && e == ERR_NONE; i++) {
-        struct segment *s = log->live[i];
-        if (!s->head_is_bad) continue;
-        e = qlog_segment_write_head(log, s);
-        if (e == ERR_NONE) e = qfile_sync(s->fd);
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < all->count && e == ERR_NONE; i++) {
+        const struct finding *f = &all->v[i];
+        const struct segment *s = f->segment;
+        bool is_copy = s->generation != 0 && s->generation == before, is_blank = s->generation == 0 && s->retired == 0;
+        if (f->is_stray || is_copy || is_blank) continue;
+        e = mend(log, s);
+        before = s->generation;
     }
     return e;
 }
@@ -382,10 +395,10 @@ enum err qlog_recover_segments(struct qlog *log, struct qlog_recovery *recovery)
     if (e == ERR_NONE && log->uuid[0] == 0 && getrandom(log->uuid, sizeof(log->uuid), 0) != (ssize_t)sizeof(log->uuid)) e = ERR_SYSTEM;
     if (e == ERR_NONE && log->uuid[0] == 0) log->uuid[0] = 1; /* 0 means none */
     if (e == ERR_NONE && all.count > 0) qsort(all.v, all.count, sizeof(*all.v), by_generation);
+    if (e == ERR_NONE) e = mend_heads(log, &all);
     for (uint32_t i = 0; i < all.count && e == ERR_NONE; i++) e = file_away(log, &all.v[i], recovery);
     for (uint32_t i = 0; i < all.count; i++) qlog_segment_free(all.v[i].segment);
     free(all.v);
-    if (e == ERR_NONE) e = mend_heads(log);
     recovery->segments = log->live_count;
     return e;
 }
