@@ -2,6 +2,7 @@
 import collections
 import os
 import threading
+import time
 
 from harness import mail, postfix, smtp
 from harness.core import limit, wait_for
@@ -86,3 +87,35 @@ def test_many_sessions_at_once(world):
     assert results == {250: 200}, results
     mta.wait_empty()
     assert sorted(int(mail.id_of(m.content)) for m in sink.messages) == list(range(200))
+
+
+@limit(90)
+def test_next_hop_that_serves_one_session_at_a_time(world):
+    """It refuses a second session while one goes on, and ends each after some messages: that one was too many says nothing about the next."""
+    lock = threading.Lock()
+    refused = []
+
+    def banner(session, line):
+        session.serves = lock.acquire(blocking=False)
+        if not session.serves:
+            refused.append(session.number)
+            return "421 4.7.0 one session at a time\r\n"
+        return None
+
+    def dot(session, line):
+        time.sleep(0.02)
+        return None
+
+    def ended(session, line):
+        if session.serves:
+            lock.release()
+        return None
+
+    sink = smtp.Sink(answers={"banner": banner, "DOT": dot, "QUIT": ended})
+    mta = world.mtad(routes="route out { match any; relay smtp://127.0.0.2:25; messages-per-connection 5 }", queue="retry 1s; expire 1d")
+    client = smtp.Client()
+    for number in range(60):
+        assert client.send("a@from.example", "b@to.example", mail.message(number))[0] == 250
+    mta.wait_empty(30)
+    assert len(refused) >= 1, "nothing was refused: this showed nothing"
+    assert sorted(int(mail.id_of(m.content)) for m in sink.messages) == list(range(60))

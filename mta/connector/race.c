@@ -37,11 +37,10 @@ static void end(struct connector *c, struct race *r)
     c->free[c->free_count++] = (uint32_t)(r - c->races);
 }
 
-static void to_manager_failed(struct connector *c, uint64_t connection, bool permanent, const struct net_address *last, struct bytes text)
+static void to_manager_failed(struct connector *c, const struct ipc_failed *m)
 {
     struct ipc_channel *manager = process_channel(c->process, ROLE_MANAGER, 0);
-    struct ipc_failed m = {.connection = connection, .permanent = permanent, .remote = *last, .text = text};
-    if (manager && ipc_send_failed(manager, &m, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the manager does not take messages: channel full");
+    if (manager && ipc_send_failed(manager, m, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the manager does not take messages: channel full");
 }
 
 /* note_failure - keep the last failure's words: "connect to HOST[IP]:PORT: Connection refused". */
@@ -63,7 +62,8 @@ static void note_failure(struct race *r, const struct net_address *a, const char
 static void fail(struct connector *c, struct race *r)
 {
     struct bytes text = r->failure_len ? bytes_of(r->failure, r->failure_len) : BYTES("no address of the host can be used");
-    to_manager_failed(c, r->connection, r->forbidden_only && r->address_count > 0, &r->failed, text);
+    struct ipc_failed m = {.connection = r->connection, .permanent = r->forbidden_only && r->address_count > 0, .remote = r->failed, .text = text};
+    to_manager_failed(c, &m);
     end(c, r);
 }
 
@@ -138,7 +138,8 @@ static void go_on(struct connector *c, struct race *r)
 void race_begin(struct connector *c, const struct ipc_connect *m)
 {
     if (!c->free_count) {
-        to_manager_failed(c, m->connection, false, &(struct net_address){0}, BYTES("too many connections are being made"));
+        struct ipc_failed full = {.connection = m->connection, .ours = true, .text = BYTES("too many connections are being made")};
+        to_manager_failed(c, &full);
         return;
     }
     struct race *r = &c->races[c->free[--c->free_count]];
@@ -190,7 +191,9 @@ static void hand_over(struct connector *c, struct race *r, struct race_socket *s
                            .helo = bytes_of(r->helo, r->helo_len)};
     if (there) ring_release(process_ring(c->process), s->fd);
     if (!there || ipc_send_socket(worker, &m, s->fd) != ERR_NONE) {
-        to_manager_failed(c, r->connection, false, remote, BYTES("the delivery worker that was to have the connection is gone"));
+        struct ipc_failed gone = {.connection = r->connection, .ours = true, .remote = *remote,
+                                  .text = BYTES("the delivery worker that was to have the connection is gone")};
+        to_manager_failed(c, &gone);
         return;
     }
     s->fd = -1; /* the channel's now */

@@ -200,6 +200,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 #define IPC_FAILED_FIELDS(F) \
     F(u64, connection, 0)                         \
     F(u8, permanent, 1)                           /* policy forbids every address: no later try helps */ \
+    F(u8, ours, 1)                                /* no fault of the host: it is not counted against it */ \
     F(addr, remote, 0)                            /* the last one tried */ \
     F(bytes, text, REPLY_TEXT_BYTES_MAX)          /* e.g. "connect to mx.example.com[192.0.2.1]:25: Connection refused" */
 #define IPC_CONNECT_CANCEL_FIELDS(F) F(u64, connection, 0)

@@ -191,7 +191,7 @@ void manager_on_failed(struct process *p, struct ipc_channel *from, const struct
     struct site *s = site_of(m, c);
     uint16_t host = c->host;
     connection_drop(m, c);
-    if (!s) return;
+    if (!s || in->ours) return; /* ours: its destination is looked at again anyway, in a moment (SITE_LOOK_AGAIN_MS) */
     struct verdict v = {.class = in->permanent ? VERDICT_NEVER : VERDICT_LATER, .scope = SCOPE_SITE, .step = STEP_CONNECT,
                         .enhanced = {in->permanent ? 5 : 4, 4, in->permanent ? 4 : 1}, .text = in->text};
     next_host(m, s, host, &v, (struct bytes){0}, NULL);

@@ -246,8 +246,9 @@ static void smtp_feed(struct manager *m, struct site *s)
     if (s->state == SITE_FAILED) fail_jobs(m, s);
     if (s->state != SITE_READY) return;
     uint32_t wanted = connections_wanted(m, s);
-    while (s->open + s->connecting < wanted)
-        if (!connection_make(m, s)) return;
+    while (s->open + s->connecting < wanted && connection_make(m, s)) continue;
+    /* Hosts that failed while another connection worked were left alone for its sake. It has ended: at the next look they are asked again. */
+    if (wanted && !s->open && !s->connecting) s->hosts_failed = 0;
 }
 
 void site_feed(struct manager *m, uint64_t destination)

@@ -165,9 +165,20 @@ class World:
         return thing
 
     def describe(self):
+        """What one wants to know of a test that failed: what the daemons would answer now, their warnings, and how their logs end."""
         for d in self.daemons:
-            if getattr(d, "log_path", None) and d.log_path.exists():
-                print(f"--- log of {d.name}\n{d.log()[-6000:]}")
+            if not getattr(d, "log_path", None) or not d.log_path.exists():
+                continue
+            if d.process and d.process.poll() is None:
+                for words in (("status",), ("queue", "count"), ("queue", "list", "--limit", "5"), ("site", "list"), ("crash", "list")):
+                    try:
+                        print(f"--- {d.name}: mtactl {' '.join(words)}\n{d.ctl(*words, json_output=False)[1][-1500:]}")
+                    except subprocess.TimeoutExpired:
+                        print(f"--- {d.name}: mtactl {' '.join(words)}: no answer")
+            lines = d.log().splitlines()
+            told = [line for line in lines if any(word in line for word in ("warning", "error", "fatal", "crash", "quarantine"))]
+            print(f"--- {d.name}: its last warnings\n" + "\n".join(told[-15:]))
+            print(f"--- log of {d.name}\n" + "\n".join(lines[-15:]))
 
     def stop(self):
         for thing in reversed(self.closers):
