@@ -47,6 +47,13 @@ def fingerprint(program):
         return hashlib.sha256(bare.read_bytes()).hexdigest()[:12]
 
 
+def prepare(name, folder, work):
+    """What a target is given beside its corpus: messages between processes change with their table, so a program of the build writes them."""
+    work.mkdir(parents=True, exist_ok=True)
+    if name == "mta_ipc_ipc":
+        subprocess.run([str(folder / "tools" / "ipcseeds"), str(work)], check=True)
+
+
 def corpus_of(name):
     folder = CORPUS / name
     return sorted(folder.iterdir()) if folder.is_dir() else []
@@ -55,15 +62,17 @@ def corpus_of(name):
 class Slice:
     """One run of a fuzzer: seconds by the clock, CPU seconds, executions, and whether it found something."""
 
-    def __init__(self, name, program, work, options=(), seconds=10):
+    def __init__(self, name, program, work, options=(), seconds=10, niceness=0):
         self.name, self.program, self.work, self.options, self.seconds = name, program, work, list(options), seconds
+        self.niceness = niceness
         self.cpu_s, self.executions, self.edges, self.code, self.text, self.process = 0.0, 0, 0, None, "", None
 
     def command(self, artifacts):
         words = CORPUS / f"{self.name}.dict"
         folders = [str(f) for f in (self.work, CORPUS / self.name) if f.is_dir()]
-        return [str(self.program), f"-max_total_time={self.seconds}", f"-timeout={INPUT_S}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
-                "-detect_leaks=1", f"-artifact_prefix={artifacts}/{self.name}-", *([f"-dict={words}"] if words.exists() else []), *self.options, *folders]
+        nice = ["nice", "-n", str(self.niceness)] if self.niceness else []
+        return [*nice, str(self.program), f"-max_total_time={self.seconds}", f"-timeout={INPUT_S}", f"-rss_limit_mb={MEMORY_MB}",
+                "-print_final_stats=1", "-detect_leaks=1", f"-artifact_prefix={artifacts}/{self.name}-", *([f"-dict={words}"] if words.exists() else []), *self.options, *folders]
 
     def run(self, artifacts):
         self.work.mkdir(parents=True, exist_ok=True)
