@@ -75,7 +75,7 @@ static int lookup(const char *path)
 
 static void move_name(int node, struct place to)
 {
-    must(name_count < PENDING_MAX);
+    must(node != NOWHERE && name_count < PENDING_MAX);
     names[name_count++] = (struct name_change){.node = node, .from_parent = nodes[node].latest.parent, .to = to};
     nodes[node].latest = to;
 }
@@ -141,6 +141,7 @@ static void sync_file(int node, uint64_t before)
 
 static void sync_folder(int folder)
 {
+    must(folder != NOWHERE);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < name_count; i++) {
         if (names[i].from_parent == folder || names[i].to.parent == folder) nodes[names[i].node].sure = names[i].to;

@@ -72,7 +72,7 @@ void tap_append(enum tap_kind kind, uint64_t a, uint64_t b, const struct iovec *
     }
     __atomic_store_n(&tap_head->used, end, __ATOMIC_RELEASE);
     if (tap_head->die_at && end >= tap_head->die_at) {
-        tap_head->die_at = 0;
+        if (tap_head->die_at != TAP_DIE_ALWAYS) tap_head->die_at = 0;
         syscall(SYS_tgkill, getpid(), gettid(), SIGKILL);
     }
 }

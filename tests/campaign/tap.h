@@ -9,11 +9,12 @@
 
 enum { TAP_SITES_AT = 4096, TAP_SITES_MAX = 4000, TAP_JOURNAL_AT = 512 * 1024, TAP_FRAMES = 5, TAP_SHORT = -1 };
 #define TAP_MAGIC UINT64_C(0x3170617468756b62)
+#define TAP_DIE_ALWAYS 1
 
 struct tap_head {
     uint64_t magic, size;
     uint64_t used;            /* end of the journal in the file */
-    uint64_t die_at;          /* the process kills itself right behind the entry that reaches this; 0 = never */
+    uint64_t die_at;          /* the process kills itself right behind the entry that reaches this, once; 0 = never; TAP_DIE_ALWAYS: so does each later one */
     uint32_t lives;           /* processes that were tapped one after the other */
     uint32_t lock;
     uint32_t recording;       /* keep the journal */
