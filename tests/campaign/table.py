@@ -17,6 +17,8 @@ ROWS = {
     "full": ("full disks", "times full", "-", 0),
     "soak": ("soak at half load", "minutes", 120, 0),
 }
+# Parsers for what mtad cannot do yet: fuzzed already, but nothing foreign reaches them.
+LATER = {f"smtp_{name}" for name in ("alias authd base64 dnsbl greylist proxy rewrite sasl srs sts submission tlsa tlsrpt xclient").split()}
 FUZZ_CPU_S, FUZZ_LEAST_CPU_S, REPLY_RUNS, REPLY_LEAST = 3600, 600, 10 ** 9, 10 ** 8
 
 
@@ -32,7 +34,7 @@ def newest(results):
 def told(totals, counted):
     """The figures behind what is counted that say how it went."""
     parts = [f"{number(value)} {key}" for key, value in totals.items()
-             if key in ("lost", "bad", "acknowledged", "arrived", "felt", "damage") or key.startswith(("duplicates", "max pairs", "named", "maybe_duplicate"))]
+             if key in ("lost", "bad", "acknowledged", "arrived", "felt", "damage") or key.startswith(("duplicates", "max call sites", "max places", "max pairs", "named", "maybe_duplicate"))]
     return "; ".join(parts)
 
 
@@ -59,10 +61,11 @@ def fuzzing():
     if not found:
         return ""
     text = ("\n`tests/campaign/fuzz`: asked are an hour of CPU time for each target, at least ten minutes, and a thousand million runs of the reply parser, "
-            "at least a hundred million.\n\n| target | CPU minutes | runs | findings open |\n|---|---|---|---|\n")
+            "at least a hundred million. Targets in italics are parsers that mtad does not use yet.\n\n| target | CPU minutes | runs | findings open |\n|---|---|---|---|\n")
     for name in sorted(found):
         row = max(found[name].values(), key=lambda r: r["last"])
-        text += f"| {name} | {row['cpu_s'] / 60:.1f} | {number(row['executions'])} | {len(row['findings']) or 'none'} |\n"
+        shown = f"*{name}*" if name in LATER else name
+        text += f"| {shown} | {row['cpu_s'] / 60:.1f} | {number(row['executions'])} | {len(row['findings']) or 'none'} |\n"
     return text
 
 
