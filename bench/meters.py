@@ -1,7 +1,10 @@
 """What is read before and after a run: CPU time of process trees and of the machine, what a disk was asked for, and what machine this is."""
 import os
 import pathlib
+import re
+import socket
 import subprocess
+import sys
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the device has
@@ -40,6 +43,45 @@ def tree(pid, table=None):
 def tree_cpu_s(pid):
     table = process_table()
     return sum(table[p][1] for p in tree(pid, table))
+
+
+def memory(pid):
+    """Octets of a tree: what is its own, what its processes share (counted once), and files that they map. A page of a file can be had again and is
+    not counted as memory that is needed."""
+    sums = {"Pss_Anon:": 0, "Pss_Shmem:": 0, "Pss_File:": 0}
+    for p in tree(pid):
+        try:
+            lines = pathlib.Path(f"/proc/{p}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue  # ended while we looked
+        for name, value, *_ in (line.split() for line in lines[1:]):
+            if name in sums:
+                sums[name] += int(value) * 1024
+    return dict(zip(("own", "shared", "files"), sums.values()))
+
+
+def tree_written(pid):
+    """Octets that a tree has made the kernel write, as far as its processes still live: other work on the disk is not in it, nor is the journal."""
+    written = 0
+    for p in tree(pid):
+        try:
+            written += int(re.search(r"^write_bytes: (\d+)", pathlib.Path(f"/proc/{p}/io").read_text(), re.M).group(1))
+        except OSError:
+            continue  # ended while we looked
+    return written
+
+
+def clients(address):
+    """Established connections whose own end is that address ("127.0.0.1:25")."""
+    host, port = address.rsplit(":", 1)
+    wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{int(port):04X}"  # the kernel prints the word as this machine has it
+    lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(1 for fields in map(str.split, lines) if fields[1] == wanted and fields[3] == "01")
+
+
+def allocated(folder):
+    """Octets on the disk below a folder."""
+    return sum(os.lstat(os.path.join(at, name)).st_blocks * 512 for at, _, names in os.walk(folder) for name in names)
 
 
 def threads(pid):
