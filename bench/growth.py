@@ -11,9 +11,3 @@ def exponent(points):
         return None
     x_mean, y_mean = (sum(values) / len(logs) for values in zip(*logs))
     return sum((x - x_mean) * (y - y_mean) for x, y in logs) / sum((x - x_mean) ** 2 for x, _ in logs)
-
-
-def shown(points):
-    """The exponent in words."""
-    found = exponent(points)
-    return "-" if found is None else f"{found:.2f}"

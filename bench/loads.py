@@ -86,7 +86,7 @@ class Relay:
         return self.daemon.process.pid
 
     def left(self):
-        return self.daemon.count()["messages"]
+        return self.daemon.status()["queue"]["messages"]  # counted already; `queue count` walks
 
     def memory(self):
         """Octets: own and shared, without mapped files."""
@@ -164,7 +164,7 @@ class Stage:
     def sink(self, listen, *options):
         folder = self.memory.folder / f"sink.{self.number()}"
         folder.mkdir()
-        return mtabench.Sink(self.memory, listen, options, build=self.options.build, folder=folder)
+        return mtabench.Sink(self.memory, listen, [str(word) for word in options], build=self.options.build, folder=folder)
 
     def relay(self, queue="retry 1h", more=""):
         number = self.number()

@@ -94,7 +94,8 @@ def curve(points, across, scale, colour):
 
 
 def curves(path, title, unit, series):
-    """series: name -> [(n, median, least, most)]. n goes by its logarithm, with 0 at the left edge."""
+    """series: name -> [(n, median, least, most)]. n goes by its logarithm, with 0 at the left edge; a difference that came out below 0 is shown as 0."""
+    series = {name: [(n, *(max(0, v) for v in three)) for n, *three in points] for name, points in series.items()}
     found = sorted({n for points in series.values() for n, *_ in points})
     least, most = max(1, min((n for n in found if n), default=1)), max(2, *found)
     room = CURVES_WIDTH - 4 * GAP
