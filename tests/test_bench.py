@@ -5,10 +5,17 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import xml.dom.minidom
 
 from harness import mtabench, postfix, smtp
 from harness.core import BUILD, ROOT, limit, wait_for
+
+sys.path.append(str(ROOT / "bench"))
+import growth  # noqa: E402
+import meters  # noqa: E402
+import plot  # noqa: E402
+import recorded  # noqa: E402
 
 TOOL = BUILD / mtabench.TOOL
 
@@ -227,3 +234,108 @@ def test_compare_measures_and_writes(world):
     assert re.search(r"^\| bulkhead \|.* yes \|$", table, re.M) and "NO" not in table, table
     for name in ("rate", "latency-p50", "latency-p99", "cpu", "flushes", "bytes"):
         assert xml.dom.minidom.parse(str(out / f"{name}.svg")).documentElement.tagName == "svg"
+
+
+def stress(world, cells, *options):
+    """bench/stress at a size that takes seconds: (rows, table, folder). Structure and ledgers are looked at, never times."""
+    mtabench.need_ring()
+    out = world.folder / "out"
+    done = subprocess.run([ROOT / "bench/stress", "--build", BUILD, "--cells", cells, "--blocks", "1", "--seconds", "0.3", "--out", out,
+                           "--folder", world.folder, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert json.loads((out / "report.json").read_text())["failures"] == []
+    for row in rows:
+        if "ledgers" in row:
+            assert row["ledgers"]["lost"] == row["ledgers"]["doubled"] == 0 < row["ledgers"]["seen"], row
+    return rows, (out / "table.md").read_text(), out
+
+
+@limit(240)
+def test_stress_deep_queues(world):
+    """Every size has a row; what waits is in the queue, all of it; the curves have an exponent."""
+    rows, table, out = stress(world, "depth", "--variants", "many", "--sizes", "depth=0,20,60,200")
+    assert [(r["cell"], r["variant"], r["n"], r["queued"]) for r in rows] == [("depth", "many", n, n) for n in (0, 20, 60, 200)]
+    assert all(r["memory"] > 0 and r["log"] > 0 and r["index"] > 0 for r in rows), rows
+    assert re.search(r"^- many: index MiB grows with the power [-\d.]+ of messages queued$", table, re.M), table
+    svg = xml.dom.minidom.parse(str(out / "depth-index.svg"))
+    assert len(svg.getElementsByTagName("circle")) == 4 and "many: n^" in svg.toxml(), svg.toxml()
+
+
+@limit(240)
+def test_stress_refused_mail_and_a_restart(world):
+    rows, _, _ = stress(world, "depth,restart", "--variants", "refused,killed", "--sizes", "depth=40", "--sizes", "restart=40")
+    assert [(r["cell"], r["variant"], r["n"], r["queued"]) for r in rows] == [("depth", "refused", 40, 40), ("restart", "killed", 40, 40)]
+    assert all(rows[1][key] > 0 for key in ("banner_s", "ready_s", "fresh_s", "queued_s")), rows[1]
+
+
+@limit(240)
+def test_stress_many_destinations(world):
+    """Tarpits hold a session each while fast mail passes; all that returned got its mail once."""
+    rows, _, _ = stress(world, "tarpits,returning", "--variants", "raised,flushed", "--sizes", "tarpits=15", "--sizes", "returning=15", "--rate", "50")
+    assert [(r["cell"], r["n"]) for r in rows] == [("tarpits", 15), ("returning", 15)]
+    assert rows[0]["sessions"] == rows[0]["queued"] == 15 and rows[1]["ledgers"]["seen"] == 15 and rows[1]["drain_s"] > 0, rows
+
+
+@limit(240)
+def test_stress_clients_sizes_and_compaction(world):
+    rows, table, _ = stress(world, "big,idle,compaction,sessions", "--sizes", "big=2", "--sizes", "idle=30", "--sizes", "sessions=1,3", "--rate", "50")
+    assert [(r["cell"], r["variant"], r["n"]) for r in rows] == [
+        ("big", "usual", 2), ("idle", "usual", 30), *(("compaction", v, 70) for v in ("usual", "compacting")), *(("sessions", "usual", n) for n in (1, 3))]
+    assert rows[0]["big_ledgers"]["lost"] == 0 < rows[0]["big_messages"] and rows[0]["written_ratio"] > 0, rows[0]
+    assert rows[1]["sessions"] >= 30, rows[1]
+    assert rows[2]["queued"] == 0 < rows[3]["queued"], rows[2:4]
+    assert all(f"### {cell}: " in table for cell in ("big", "idle", "compaction", "sessions")), table
+
+
+def test_stress_refuses_what_it_does_not_know(world):
+    for wrong in (["--cells", "bogus"], ["--sizes", "bogus=1"], ["--sizes", "depth=x"], ["--variants", "bogus"]):
+        assert subprocess.run([ROOT / "bench/stress", *wrong], capture_output=True).returncode == 2, wrong
+    assert "restart" in subprocess.run([ROOT / "bench/stress", "--list"], capture_output=True, text=True, check=True).stdout
+
+
+def test_exponent_of_growth(world):
+    """Of exact powers, and None where two points would fit anything."""
+    for power in (0, 0.5, 1, 2):
+        found = growth.exponent([(0, 7), *((n, 3 * n ** power) for n in (10, 100, 10_000))])
+        assert abs(found - power) < 1e-9, (power, found)
+    assert growth.exponent([(0, 1), (10, 2), (100, 3)]) is None and growth.exponent([(10, 1), (100, -1), (1000, 2)]) is None
+
+
+def test_curves_of_any_values_are_svg(world):
+    path = world.folder / "curves.svg"
+    for series in ({"a": [(0, 1, 1, 2), (10, 5, 4, 9)], "b<": [(10, 1e6, 1, 1e7)]}, {"a": [(5, 0, 0, 0)]}, {"a": [(1, -3, -5, 2), (2, -1, -1, -1)]}):
+        plot.curves(path, "title", "n", series)
+        svg = xml.dom.minidom.parse(str(path))
+        assert len(svg.getElementsByTagName("circle")) == sum(map(len, series.values()))
+
+
+def test_meters_see_memory_and_connections(world):
+    used = meters.memory(os.getpid())
+    assert used["own"] > 1 << 20 and used["files"] > 0, used
+    with socket.create_server(("127.0.0.1", 2526)) as server, socket.create_connection(("127.0.0.1", 2526)):
+        server.accept()[0].close()
+        assert meters.clients("127.0.0.1:2526") == 0
+    mtabench.Sink(world, listen="127.0.0.2:2527")
+    with socket.create_connection(("127.0.0.2", 2527)) as one, socket.create_connection(("127.0.0.2", 2527)) as two:
+        assert one.recv(3) == two.recv(3) == b"220" and meters.clients("127.0.0.2:2527") == 2 and meters.clients("127.0.0.1:2527") == 0
+
+
+def report(load, **ratios):
+    return {"options": load, "machine": {"cpu": "x"}, "rows": [], "medians": {"null": {"rate": 9.0, "to_null": 1.0}, "bulkhead": ratios}}
+
+
+def test_ratios_are_held_against_the_last_record_of_the_load(world):
+    """The youngest of the same load counts; a fall within the tolerance is none; the record in the repository can be read."""
+    load = {"sessions": 50, "size": 4096, "new_connections": False, "postfix_concurrency": 20}
+    for name, content in (("2026-01-01T0000", report(load, to_null=0.5)), ("2026-01-02T0000", report(load, to_null=0.8, to_postfix=10.0)),
+                          ("2026-01-03T0000", report(dict(load, size=1), to_null=0.9))):
+        (world.folder / f"{name}.json").write_text(json.dumps(content))
+    name, before = recorded.last(world.folder, load)
+    assert name == "2026-01-02T0000.json" and recorded.last(world.folder, dict(load, sessions=1)) is None
+    said, fell = recorded.lines(name, before, report(load, to_null=0.7, to_postfix=8.0), 0.15)
+    assert [c[:2] for c in fell] == [("bulkhead", "to_postfix")], fell
+    assert [("FELL" in line) for line in said] == [False, False, True], said
+    assert recorded.lines(name, before, report(load, to_null=0.69, to_postfix=8.6), 0.15)[1] == []
+    assert recorded.lines(name, before, report(load), 0.15) == ([f"against the record {name}:", "  no ratio that both have"], [])
+    assert recorded.last(ROOT / "bench/results", load)[1]["medians"]["bulkhead"]["to_null"] > 0
