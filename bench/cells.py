@@ -1,5 +1,6 @@
 """The cells of bench/stress: what happens to a Bulkhead that has a great many of something. A cell is a function of (stage, variant, n) that yields a row
 for each block. Where something is compared with the same without the many, two systems run side by side, one of them with nothing in hand, and take turns."""
+import re
 import socket
 import time
 import typing
@@ -13,6 +14,7 @@ from loads import Generator, Watch
 DESTINATIONS_MAX = 10_000  # over which the many of a queue are spread
 SESSIONS_BIG, DEFERRED_SHARE = 4, 0.1
 RETRY_SOON_S, DUE_IN_S = 5, 3
+STOPPED_A_SECOND = 100_000  # messages for which an orderly end may take a second
 SPARE = 1000  # how far limits are above what a cell has of it
 LONG = "1h"
 
@@ -111,13 +113,16 @@ def greets(port):
         return False
 
 
-def wait_for_marker(relay, generator):
-    """One message, refused for now by the sink of wait.example, is made due in a moment; the moment."""
+def due_soon(stage, relay, n):
+    """One message for wait.example, refused for now, is made due in some seconds, so that the system can be stopped until then. The generator and the moment.
+    Its id is read in the log, since a filter would walk through all n."""
+    start = relay.daemon.log_path.stat().st_size
+    generator = Generator(stage, relay.address, "--messages", 1, "--to", "u@wait.example")
     generator.finish()
-    core.wait_for("the message was tried", lambda: relay.daemon.list("--domain", "wait.example", "--state", "deferred"), 30, 0.1)
-    due = int(time.time()) + DUE_IN_S
-    relay.daemon.ctl("queue", "retry-at", f"@{due}", "--domain", "wait.example")
-    return due
+    tried = core.wait_for("the message was tried", lambda: re.search(r"(\w{16}): to=<u@wait\.example>.* status=deferred", relay.daemon.log(start)), 30)
+    due = int(time.time()) + DUE_IN_S + n // STOPPED_A_SECOND
+    relay.daemon.ctl("queue", "retry-at", f"@{due}", tried[1])
+    return generator, due
 
 
 def come_back(stage, relay, marker_sink):
@@ -143,8 +148,7 @@ def restart(stage, variant, n):
     filled = [stage.fill(relay, n, min(n, DESTINATIONS_MAX))] if n else []
     for block in range(1, stage.options.blocks + 1):
         refusing = stage.sink(loads.WAIT, "--personality", "*=450")
-        waiting = Generator(stage, relay.address, "--messages", 1, "--to", "u@wait.example")
-        due = wait_for_marker(relay, waiting)
+        waiting, due = due_soon(stage, relay, n)
         relay.daemon.stop() if variant == "stopped" else relay.daemon.kill()
         refusing.stop()
         taking = stage.sink(loads.WAIT)
