@@ -180,6 +180,15 @@ class Stage:
             raise systems.Failed(f"the ledgers do not agree: {difference}")
         return difference
 
+    def null(self):
+        """Messages a second with nothing between generator and sink: the limit of machine and tools."""
+        start = self.fast.recipients()
+        generator = Generator(self, FAST, "--to", "u@fast.example", "--sessions", 50, "--seconds", self.options.seconds)
+        said = generator.finish()
+        until_arrived(self.fast, start + said["recipients"], generator.began, lambda: 0)
+        self.must_have_arrived(generator, said, self.fast)
+        return said["messages_per_s"]
+
     def must_be_queued(self, generators, relay, sink):
         """What these had acknowledged and did not reach that sink is in the queue, and nothing else is. How many. Deliveries may go on while it is looked at."""
         def agree():

@@ -244,7 +244,8 @@ def stress(world, cells, *options):
                            "--folder", world.folder, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
-    assert json.loads((out / "report.json").read_text())["failures"] == []
+    report = json.loads((out / "report.json").read_text())
+    assert report["failures"] == [] and all(rate > 0 for rate in report["null"]) and report["rows"] == rows
     for row in rows:
         if "ledgers" in row:
             assert row["ledgers"]["lost"] == row["ledgers"]["doubled"] == 0 < row["ledgers"]["seen"], row
