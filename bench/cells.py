@@ -275,14 +275,14 @@ def compaction(stage, variant, n):
     rate = most * n / 100
     stay = rate * DEFERRED_SHARE if variant == "compacting" else 0
     for block in range(1, stage.options.blocks + 1):
-        before = relay.daemon.status()["storage"]
+        before = relay.status()["storage"]
         if stay:
             staying.append(Generator(stage, relay.address, "--to", "u@d{n}.lot.example", "--cycle", 100, "--rate", f"{stay:.1f}", "--seconds",
                                      stage.options.seconds))
         row = stage.flow(relay, "--rate", f"{rate - stay:.1f}")
         if stay:
             staying[-1].finish()
-        after = relay.daemon.status()["storage"]
+        after = relay.status()["storage"]
         yield {"block": block, **row, "most_rate": most, "share_of_most": row["rate"] / most, "checkpoints": after["checkpoints"] - before["checkpoints"],
                "segments": after["log_segments"], "log": after["log_bytes"], "memory": relay.memory(),
                "queued": stage.must_be_queued(staying, relay, stage.fast)}

@@ -85,8 +85,15 @@ class Relay:
     def pid(self):
         return self.daemon.process.pid
 
+    def status(self):
+        said = self.daemon.status()
+        if "queue" not in said:
+            raise systems.Failed("the manager is not there")
+        return said
+
     def left(self):
-        return self.daemon.status()["queue"]["messages"]  # counted already; `queue count` walks
+        """Messages queued."""
+        return self.status()["queue"]["messages"]
 
     def memory(self):
         """Octets: own and shared, without mapped files."""
@@ -95,7 +102,7 @@ class Relay:
 
     def sizes(self):
         """What it takes of memory and of the disk."""
-        storage, queue = self.daemon.status()["storage"], self.daemon.queue
+        storage, queue = self.status()["storage"], self.daemon.queue
         return {"memory": self.memory(), "index": meters.allocated(queue / "index"), "log": storage["log_bytes"], "checkpoints": storage["checkpoints"]}
 
     def settle(self):
@@ -108,7 +115,7 @@ class Relay:
             if now - before < QUIET_SHARE:
                 return
             before = now
-        raise systems.Failed(f"after {SETTLE_S} s it is still at work: {self.daemon.status()['queue']}")
+        raise systems.Failed(f"after {SETTLE_S} s it is still at work: {self.status()['queue']}")
 
     def end(self):
         """Stop it, and give the disk back: cells come one after the other, and some fill it."""

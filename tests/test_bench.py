@@ -289,6 +289,17 @@ def test_stress_clients_sizes_and_compaction(world):
     assert all(f"### {cell}: " in table for cell in ("big", "idle", "compaction", "sessions")), table
 
 
+def test_stress_tells_what_failed_and_goes_on(world):
+    """A system that takes no mail of 4 KiB: each size is a failure of its own, in the rows, the table and the exit code."""
+    mtabench.need_ring()
+    out = world.folder / "out"
+    done = subprocess.run([ROOT / "bench/stress", "--build", BUILD, "--cells", "sessions", "--sizes", "sessions=1,2", "--seconds", "0.2", "--out", out,
+                           "--folder", world.folder, "--extra", "limits { message-size 2K }"], capture_output=True, text=True)
+    rows = [json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines()]
+    assert done.returncode == 1 and [r["n"] for r in rows] == [1, 2] and all("no message was taken" in r["failed"] for r in rows), (done, rows)
+    assert "**usual 2 failed**" in (out / "table.md").read_text()
+
+
 def test_stress_refuses_what_it_does_not_know(world):
     for wrong in (["--cells", "bogus"], ["--sizes", "bogus=1"], ["--sizes", "depth=x"], ["--variants", "bogus"]):
         assert subprocess.run([ROOT / "bench/stress", *wrong], capture_output=True).returncode == 2, wrong
