@@ -50,6 +50,7 @@ METRICS = {
     "log": ("log MiB", 1 << 20, ".1f"),
     "fill_s": ("filled and quiet in s", 1, ".1f"),
     "banner_s": ("first 220 s", 1, ".3f"),
+    "start_cpu_s": ("CPU s until then", 1, ".2f"),
     "ready_s": ("ready s", 1, ".3f"),
     "fresh_s": ("first fresh s", 1, ".3f"),
     "queued_s": ("first queued s", 1, ".3f"),
@@ -133,10 +134,10 @@ def come_back(stage, relay, marker_sink):
     banner = Watch(lambda: greets(relay.port), began)
     ready = Watch(lambda: "ready\n" in relay.daemon.log(relay.daemon.log_start), began)
     fresh = Watch(lambda: stage.fast.arrived() > fresh_before, began)
-    banner_s = banner.seconds("a greeting")
+    banner_s, cpu_s = banner.seconds("a greeting"), meters.tree_cpu_s(relay.pid)
     generator = Generator(stage, relay.address, "--messages", 1, "--to", "u@fast.example")
     said = generator.finish()
-    row = {"banner_s": banner_s, "ready_s": ready.seconds("ready"), "fresh_s": fresh.seconds("a fresh message delivered"),
+    row = {"banner_s": banner_s, "start_cpu_s": cpu_s, "ready_s": ready.seconds("ready"), "fresh_s": fresh.seconds("a fresh message delivered"),
            "queued_s": marker.seconds("a queued message delivered")}
     stage.must_have_arrived(generator, said, stage.fast)
     return row
@@ -307,7 +308,7 @@ CELLS = {
                   ["message_us", "memory_more", "index", "log", "fill_s"]),
     "restart": Cell("a start with a deep queue", {"stopped": "stopped in order before", "killed": "everything killed before"},
                     [0, 10_000, 100_000, 1_000_000], "messages queued", restart,
-                    ["banner_s", "ready_s", "fresh_s", "queued_s", "memory", "index", "log"], ["banner_s", "ready_s", "fresh_s", "queued_s"]),
+                    ["banner_s", "start_cpu_s", "ready_s", "fresh_s", "queued_s", "memory", "index", "log"], ["banner_s", "start_cpu_s", "ready_s", "fresh_s", "queued_s"]),
     "tarpits": Cell("fast mail beside destinations that hardly answer", {"raised": "connections-out above their number", "default": "connections-out as it comes"},
                     [100, 1000, 10_000], "destinations", tarpits,
                     [*FLOW, "p99_us", "p99_alone_us", "sessions", "memory", "memory_more", "memory_each"], ["message_us", "memory_more"]),
