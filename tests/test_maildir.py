@@ -1,7 +1,9 @@
 """Delivery into Maildirs: order of its steps, names, owners, unknown mailboxes, and paths that a recipient cannot choose."""
 import os
+import signal
 import stat
 import subprocess
+import time
 
 from harness import mail, smtp
 from harness.core import Skip, limit, wait_for
@@ -147,3 +149,29 @@ def test_several_routes(world):
     assert [m.recipients for m in sink.messages] == [["u@else.example", "v@else.example"]]
     audit = mta.status()["audit"]
     assert audit["accepted"] == 5 and audit["balanced"] is True and audit["queued"] == 0, audit
+
+
+def cpu_seconds(pid):
+    """CPU time that a process has had so far."""
+    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_manager_rests_while_nobody_can_deliver(world):
+    """The mailbox process hangs with all that it can have in hand, or is away: the manager does not ask for it in every turn, and goes on when it can."""
+    routes = "\n".join(f"route box{n} {{ match rcpt-domain d{n}.example; maildir @DIR@/mail/{{domain}}/{{local}} }}" for n in range(6))
+    mta = world.mtad(routes=routes, extra="mailbox { create on }")
+    mailbox, manager = mta.pid_of("mailbox"), mta.pid_of("manager")
+    client = Client()
+    for number in range(300):  # the first half lets each destination have as many at once as it ever may
+        if number == 150:
+            mta.wait_empty()
+            os.kill(mailbox, signal.SIGSTOP)
+        assert client.send("a@from.example", f"b@d{number % 6}.example", mail.message(number))[0] == 250
+    before = cpu_seconds(manager)
+    time.sleep(2)
+    spent = cpu_seconds(manager) - before
+    os.kill(mailbox, signal.SIGCONT)
+    mta.wait_empty()
+    assert spent < 0.5, f"the manager used {spent} s of CPU in 2 s in which it could do nothing"
+    assert sorted(int(mail.id_of(open(mta.mail / name, "rb").read())) for name in files(mta)) == list(range(300))

@@ -5,7 +5,10 @@
 
 #include "mta/manager/manager.h"
 
-enum { LOCAL_BATCH = 64 }; /* messages of one destination in one turn */
+enum {
+    LOCAL_BATCH = 64,            /* messages of one destination in one turn */
+    MAILBOX_LOOK_AGAIN_MS = 200, /* when the mailbox process is away, or has all that it can have in hand */
+};
 
 static void own_words(struct manager *m, struct site *s, const struct verdict *v, const char *daemon, const char *relay)
 {
@@ -35,15 +38,28 @@ static void reject(struct manager *m, struct site *s)
 
 static void mailbox(struct manager *m, struct site *s)
 {
-    if (!process_channel(m->process, ROLE_MAILBOX, 0) || process_draining(m->process)) return;
-    while (m->mailbox_jobs < MANAGER_MAILBOX_JOBS_MAX) {
+    bool there = process_channel(m->process, ROLE_MAILBOX, 0) && !process_draining(m->process);
+    while (there && m->mailbox_jobs < MANAGER_MAILBOX_JOBS_MAX) {
         struct attempt *a = attempt_take(m, s->destination, 1);
         if (!a) return;
         a->to_mailbox = true;
         attempt_by(a, "virtual", BYTES("virtual"));
-        m->mailbox_jobs++;
+        uint32_t jobs = ++m->mailbox_jobs;
         attempt_begin(m, a);
+        if (m->mailbox_jobs < jobs) break; /* it came back at once: the channel takes no more */
     }
+    /* Asked in every turn it would be the only thing that the manager does. The next delivery that ends makes room for it. */
+    m->mailbox_next = s->destination;
+    queue_destination_wait(m->queue, s->destination, process_now_ms(m->process) + MAILBOX_LOOK_AGAIN_MS);
+}
+
+void local_room(struct manager *m, uint64_t destination)
+{
+    uint64_t first = m->mailbox_next ? m->mailbox_next : destination;
+    m->mailbox_jobs--;
+    m->mailbox_next = 0;
+    queue_destination_wait(m->queue, destination, 0);
+    site_feed(m, first);
 }
 
 void local_feed(struct manager *m, struct site *s)

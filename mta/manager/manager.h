@@ -172,7 +172,8 @@ struct manager {
     struct rcpt_list lists[ROLE_INSTANCES_MAX];
     uint32_t site_table[MANAGER_SITES_MAX]; /* hash buckets by destination id: index + 1 */
     uint32_t worker_load[ROLE_INSTANCES_MAX];
-    uint32_t mailbox_jobs;
+    uint32_t mailbox_jobs;            /* deliveries that the mailbox process has in hand */
+    uint64_t mailbox_next;            /* destination that found no room there last; 0 = none */
     uint32_t connections_total;
     bool accepting;
     bool blocked;                     /* some attempt is blocked */
@@ -241,6 +242,8 @@ struct attempt *attempt_of_notice(struct manager *m, const struct queue_notice *
 
 /* local.c - actions that need no connection: maildir, discard, reject, and destinations without a route. */
 void local_feed(struct manager *m, struct site *s);
+/* local_room - a delivery into a mailbox of `destination` has ended: who found no room gets it, so that busy destinations leave some to others. */
+void local_room(struct manager *m, uint64_t destination);
 void local_mailbox_gone(struct manager *m);
 
 /* bounces.c */

@@ -69,7 +69,6 @@ void manager_on_delivered(struct process *p, struct ipc_channel *from, const str
         .enhanced = {in->enhanced_class, in->enhanced_subject, in->enhanced_detail}, .text = in->text,
     };
     uint64_t destination = a->destination;
-    m->mailbox_jobs--;
     a->transfer_us = in->transfer_us;
     if (v.class == VERDICT_NONE) {
         attempt_return(m, a);
@@ -77,6 +76,5 @@ void manager_on_delivered(struct process *p, struct ipc_channel *from, const str
         attempt_all(m, a, &v);
     }
     queue_site_ok(m->queue, destination);
-    struct site *s = site_get(m, destination);
-    if (s) local_feed(m, s);
+    local_room(m, destination);
 }

@@ -254,14 +254,13 @@ static void smtp_feed(struct manager *m, struct site *s)
 void site_feed(struct manager *m, uint64_t destination)
 {
     struct site *s = site_get(m, destination);
+    bool local = s && s->action != ACTION_MX && s->action != ACTION_RELAY;
+    /* Without a site: all places are taken, and one may be free then. */
+    if (!local) queue_destination_wait(m->queue, destination, process_now_ms(m->process) + SITE_LOOK_AGAIN_MS);
     if (!s) return;
     s->used_ms = process_now_ms(m->process);
-    if (s->action == ACTION_MX || s->action == ACTION_RELAY) {
-        queue_destination_wait(m->queue, destination, process_now_ms(m->process) + SITE_LOOK_AGAIN_MS);
-        smtp_feed(m, s);
-    } else {
-        local_feed(m, s);
-    }
+    if (local) local_feed(m, s);
+    else smtp_feed(m, s);
 }
 
 void sites_tidy(struct manager *m)
