@@ -106,6 +106,24 @@ def test_quarantine_grows_and_ends(world):
     assert {r["index"]: r["restarts"] for r in mta.roles() if r["role"] == "deliver"}[0] == 1
 
 
+def test_quarantine_does_not_pipeline(world):
+    """Whoever has killed gets one command at a time, so that what it answers can only belong to that one; before and after, whole flights."""
+    behind = []
+
+    def mail_came(session, line):
+        behind.append(bool(session.buffer))   # more than MAIL came in one go
+        return b"250 planted-reply-abort\r\n" if len(behind) == 1 else None
+    sink = smtp.Sink(answers={"MAIL": mail_came})
+    mta = faulty(world)
+    send(1, "x@to.example")
+    mta.wait_empty(40)
+    wait_for("it is let go", lambda: mta.status()["crashes"]["quarantined"] == 0)
+    wait_for("an idle pool", lambda: mta.status()["queue"]["connections"] == 0)
+    send(2, "x@to.example")
+    mta.wait_empty(20)
+    assert behind == [True, False, True] and len(sink.messages) == 2, behind
+
+
 @limit(240)
 def test_scribble_over_the_box(world):
     """The box is ruined with the worker: nobody is named at first, everybody is served alone, and who kills alone is convicted."""
