@@ -148,6 +148,17 @@ def test_deadly_message_is_held(world):
     wait_for("the next message arrives", lambda: sum(len(s.messages) for s in sinks) == 1, 60)
 
 
+def test_next_host_in_quarantine_does_not_bounce_mail(world):
+    """The first host can never be asked, the second has killed twice and may not be asked yet: a crash of ours bounces no mail."""
+    sink = smtp.Sink(("127.0.0.3", 25), answers={"MAIL": lambda s, line: b"250 planted-reply-abort\r\n" if s.number <= 2 else None})
+    dns.NameServer(world, {"to.test": "@ MX 10 a\n@ MX 20 b\na A 127.0.0.2\nb A 127.0.0.3"})
+    mta = faulty(world, routes="route out { match any; mx }", extra=dns.parts(allow="127.0.0.3/32", more="workers { delivery 1 }"))
+    send(1, "x@to.test")
+    mta.wait_empty(60)
+    assert "status=bounced" not in mta.log() and len(sink.messages) == 1, mta.log()[-3000:]
+    assert [c["remote_address"] for c in crashes(mta)] == 2 * ["127.0.0.3"], crashes(mta)
+
+
 def test_records_of_crashes(world):
     sink = smtp.Sink(answers={"EHLO": lambda s, line: b"250 \x01planted-reply-abort\r\n" if s.number == 1 else None})
     mta = faulty(world)

@@ -145,6 +145,15 @@ void connection_drop(struct manager *m, struct connection *c)
     slots_give(&m->connections, c);
 }
 
+/* has_untried - a host is left that has not failed in this round. When no connection to it can be made it is apart (boxes.h) and waits, or the worker or the
+ * connector is away: all of that is ours, and no reason to give mail back. */
+static bool has_untried(const struct site *s)
+{
+    for (uint16_t i = 0; i < s->hosts_count; i++)
+        if (!(s->hosts_failed >> i & 1)) return true;
+    return false;
+}
+
 /* next_host - a host failed before it judged any mail: the one behind it, or the site as a whole. */
 static void next_host(struct manager *m, struct site *s, uint16_t failed_host, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
@@ -152,7 +161,7 @@ static void next_host(struct manager *m, struct site *s, uint16_t failed_host, c
     s->hosts_failed |= 1u << failed_host;
     if (connection_make(m, s)) return;
     if (s->open || s->connecting) return; /* others work: this was one too many */
-    if (!s->may_recover) {
+    if (!s->may_recover && !has_untried(s)) {
         s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
         site_fail(m, s, v);
         return;
