@@ -105,7 +105,6 @@ void tap_opened(int fd, int folder, const char *name, int flags)
     char path[TAP_PATH_BYTES];
     struct stat st;
     if (!tap_head || fd < 0 || fd >= TAP_FDS_MAX) return;
-    tap_lock();
     tap_fds[fd].known = false;
     if (tap_path(folder, name, path) && fstat(fd, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))) {
         tap_fds[fd] = (struct tapped){.known = true, .is_folder = S_ISDIR(st.st_mode), .through = (flags & O_DSYNC) != 0, .handle = ++next_handle};
@@ -114,7 +113,6 @@ void tap_opened(int fd, int folder, const char *name, int flags)
         if (!tap_fds[fd].is_folder && last && strcmp(last, "/lock.mdb") == 0) tap_fds[fd].known = false; /* nothing in it outlives a process */
         if (tap_fds[fd].known && !tap_fds[fd].is_folder) tap_append_text(TAP_OPENED, tap_fds[fd].handle, (uint64_t)flags, path, NULL);
     }
-    tap_unlock();
 }
 
 struct tapped *tap_known(int fd)

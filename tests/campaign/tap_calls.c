@@ -68,8 +68,10 @@ int openat64(int folder, const char *name, int flags, ...)
     unsigned mode = va_arg(args, unsigned);
     va_end(args);
     FAIL(OPEN, -1)
+    if (tap_head) tap_lock(); /* a file that another thread's death left without its entry would be unknown to who plays the journal */
     int fd = REAL(openat64)(folder, name, flags, mode);
     tap_opened(fd, folder, name, flags);
+    if (tap_head) tap_unlock();
     return fd;
 }
 
@@ -80,8 +82,10 @@ int open64(const char *name, int flags, ...)
     unsigned mode = va_arg(args, unsigned);
     va_end(args);
     FAIL(OPEN, -1)
+    if (tap_head) tap_lock();
     int fd = REAL(open64)(name, flags, mode);
     tap_opened(fd, AT_FDCWD, name, flags);
+    if (tap_head) tap_unlock();
     return fd;
 }
 
@@ -92,8 +96,10 @@ int open(const char *name, int flags, ...)
     unsigned mode = va_arg(args, unsigned);
     va_end(args);
     FAIL(OPEN, -1)
+    if (tap_head) tap_lock();
     int fd = REAL(open)(name, flags, mode);
     tap_opened(fd, AT_FDCWD, name, flags);
+    if (tap_head) tap_unlock();
     return fd;
 }
 
