@@ -16,7 +16,7 @@ static void idle_add(struct manager *m, struct connection *c)
     struct site *s = site_of(m, c);
     c->state = CONNECTION_IDLE;
     c->attempt = 0;
-    c->idle_since_ms = process_now_ms(m->process);
+    c->since_ms = process_now_ms(m->process);
     if (!s || c->listed) return;
     c->listed = true;
     c->idle_previous = NULL;
@@ -34,6 +34,36 @@ static void idle_remove(struct manager *m, struct connection *c)
     if (c->idle_previous) c->idle_previous->idle_next = c->idle_next;
     else s->idle = c->idle_next;
 }
+
+/* ---- places ---- */
+
+bool connection_place(const struct manager *m, const struct site *s)
+{
+    uint64_t most = m->config->limits.connections_out, slow = m->connections_by[PACE_SLOW], unknown = m->connections_by[PACE_UNKNOWN];
+    if (m->connections_total >= most) return false;
+    if (s->pace == PACE_PROMPT) return true;
+    if (slow + unknown >= most - most / 8) return false;
+    if (s->pace == PACE_SLOW) return slow < most - most / 4;
+    return slow + unknown < (most + 1) / 2 || unknown < (most + 7) / 8;
+}
+
+static void count_as(struct manager *m, struct connection *c, enum pace pace)
+{
+    m->connections_by[c->pace]--;
+    c->pace = (uint8_t)pace;
+    m->connections_by[c->pace]++;
+}
+
+/* paced - something that this connection was at has come to its end, or takes too long already: what that says of its destination. */
+static void paced(struct manager *m, struct site *s, struct connection *c, uint64_t now_ms)
+{
+    enum pace pace = now_ms - c->since_ms < MANAGER_PROMPT_MS ? PACE_PROMPT : PACE_SLOW;
+    if (c->pace == (uint8_t)pace && s && s->pace == (uint8_t)pace) return;
+    count_as(m, c, pace);
+    if (s) site_paced(m, s, pace);
+}
+
+/* ---- making and ending ---- */
 
 /* least_loaded - the deliver worker with the fewest connections that is up; -1 when none is. */
 static int32_t least_loaded(struct manager *m)
@@ -86,7 +116,7 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
 bool connection_open(struct manager *m, struct site *s, uint16_t host)
 {
     struct host h;
-    if (m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
+    if (!connection_place(m, s) || !site_host(s, host, &h)) return false;
     enum quarantine_answer apart = apart_from_others(m, &h);
     int32_t worker = apart == QUARANTINE_ALONE ? (int32_t)m->config->workers.delivers : apart == QUARANTINE_FREE ? least_loaded(m) : -1;
     if (worker < 0) return false;
@@ -105,6 +135,9 @@ bool connection_open(struct manager *m, struct site *s, uint16_t host)
         slots_give(&m->connections, c);
         return false;
     }
+    c->since_ms = process_now_ms(m->process);
+    c->pace = s->pace;
+    m->connections_by[c->pace]++;
     m->worker_load[worker]++;
     m->connections_total++;
     s->connecting++;
@@ -142,6 +175,7 @@ void connection_drop(struct manager *m, struct connection *c)
     }
     if (m->worker_load[c->worker]) m->worker_load[c->worker]--;
     m->connections_total--;
+    m->connections_by[c->pace]--;
     slots_give(&m->connections, c);
 }
 
@@ -234,6 +268,7 @@ bool connection_next(struct manager *m, struct connection *c)
     if (!a) return false;
     idle_remove(m, c);
     c->state = CONNECTION_BUSY;
+    c->since_ms = process_now_ms(m->process);
     c->uses++;
     c->attempt = slots_handle(&m->attempts, a);
     a->connection = slots_handle(&m->connections, c);
@@ -246,8 +281,9 @@ bool connection_next(struct manager *m, struct connection *c)
 
 void connection_free_for_next(struct manager *m, struct connection *c)
 {
-    idle_add(m, c);
     struct site *s = site_of(m, c);
+    if (c->state == CONNECTION_BUSY) paced(m, s, c, process_now_ms(m->process));
+    idle_add(m, c);
     if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
         quit(m, c);
         return;
@@ -311,6 +347,8 @@ void connections_tidy(struct manager *m)
     struct connection *next;
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
         next = slots_next(&m->connections, c);
-        if (c->state == CONNECTION_IDLE && now - c->idle_since_ms >= MANAGER_IDLE_KEEP_MS) quit(m, c);
+        if (c->state == CONNECTION_IDLE && now - c->since_ms >= MANAGER_IDLE_KEEP_MS) quit(m, c);
+        bool waits = c->state == CONNECTION_CONNECTING || c->state == CONNECTION_BUSY;
+        if (waits && c->pace != PACE_SLOW && now - c->since_ms >= MANAGER_PROMPT_MS) paced(m, site_of(m, c), c, now);
     }
 }
