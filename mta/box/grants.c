@@ -25,7 +25,9 @@ static uint32_t take_free(struct grants *g, uint32_t from)
 void grants_open(struct grants *g, uint8_t *memory, uint32_t *next_free, uint32_t small, uint32_t large)
 {
     uint32_t most = GRANTS_MAX;
-    *g = (struct grants){.memory = memory, .next_free = next_free, .small = {GRANT_NONE, small < most ? small : most}, .large = {GRANT_NONE, most + (large < most ? large : most)}};
+    *g = (struct grants){.memory = memory, .next_free = next_free};
+    g->small = (struct grants_free){GRANT_NONE, small < most ? small : most};
+    g->large = (struct grants_free){GRANT_NONE, most + (large < most ? large : most)};
     for (uint32_t i = g->large.high; i-- > most;)
         if (grant_at(g, i)->state == GRANT_FREE) put_free(g, i);
     for (uint32_t i = g->small.high; i-- > 0;)

@@ -58,8 +58,8 @@ static enum err write_chunks(const struct pool *pool, struct body_file *f)
 }
 
 /*
- * push - send what is whole of a body that is still coming in on its way to the disk, and wait for what was sent before. So its sync finds little to do, and the
- * device never has more of one body before it than two pieces: the log's sync, which small mail waits for, stands behind those and not behind 25 MiB.
+ * push - send what is whole of a body that is still coming in on its way to the disk, and wait for what was sent before. So its sync finds little to do, and
+ * the device never has more of one body before it than two pieces: the log's sync, which small mail waits for, stands behind those and not behind 25 MiB.
  * Waiting takes the file's write error as a sync would, and the kernel tells it once only: so it fails the job here.
  */
 static enum err push(struct body_file *f)

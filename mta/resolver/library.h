@@ -1,8 +1,8 @@
 /*
  * library - libunbound and libidn2, loaded by the process that uses them and by no other.
  *
- * All processes are one program. Were these linked to it, each of a dozen would map and relocate them, and what they need in turn, at every start and after every
- * death, only to have more code in it that can be jumped to.
+ * All processes are one program. Were these linked to it, each of a dozen would map and relocate them, and what they need in turn, at every start and after
+ * every death, only to have more code in it that can be jumped to.
  */
 #ifndef MTA_RESOLVER_LIBRARY_H
 #define MTA_RESOLVER_LIBRARY_H

@@ -100,7 +100,8 @@ struct ub_ctx *unbound_open(struct process *p, struct ub_event_base *base)
 {
     const struct config *c = process_config(p);
     const char *wrong = library_open();
-    if (wrong) process_fatal(p, PROCESS_EXIT_FAILED, "cannot load the DNS library (Debian's packages libunbound8 and libidn2-0)", bytes_of_cstr(wrong), ERR_NOT_FOUND);
+    if (wrong)
+        process_fatal(p, PROCESS_EXIT_FAILED, "cannot load the DNS library (Debian's packages libunbound8 and libidn2-0)", bytes_of_cstr(wrong), ERR_NOT_FOUND);
     struct ub_ctx *u = library.create(base);
     if (!u || !load_settings(u, c)) process_fatal(p, PROCESS_EXIT_FAILED, "cannot set up the DNS library", BYTES("libunbound"), ERR_SYSTEM);
     if (!c->resolver.use_stub && !load_anchor(u))
