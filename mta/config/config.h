@@ -155,6 +155,7 @@ struct config {
         bool use_stub;
         struct net_address stub;      /* resolver { stub IP:PORT } */
         uint64_t timeout_ms;          /* timeout 30s: a whole look-up */
+        struct config_text anchor;    /* trust-anchor PATH; empty = the system's, and none for a stub */
     } resolver;
     struct {
         struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */

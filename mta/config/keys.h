@@ -162,6 +162,7 @@ enum {
     V(WORKERS, "delivery", COUNT, workers.delivers, "2", 1, 16, "Processes that talk to other hosts.") \
     \
     V(RESOLVER, "stub", SERVER, resolver.stub, "", 0, 0, "Ask this trusted name server (IP or IP:PORT) instead of resolving from the root.") \
+    V(RESOLVER, "trust-anchor", PATH, resolver.anchor, "", 0, 0, "A file with DS or DNSKEY records of the root, from which answers are validated (DNSSEC); the system's when not given. A stub's answers are validated only with it.") \
     V(RESOLVER, "timeout", TIME_MS, resolver.timeout_ms, "30s", 100, CONFIG_HOUR, "Until a look-up counts as failed for now.") \
     \
     S(CONNECT, "allow", allow, "PREFIX ...", 0, "Networks that MX targets may be in although they are loopback, reserved, or this host's.") \

@@ -25,7 +25,8 @@ static uint32_t take_free(struct deliver *d)
     struct ipc_channel *manager = process_channel(d->process, ROLE_MANAGER, 0);
     if (manager && ipc_waiting_bytes(manager) == 0) d->freed_told = d->freed;
     struct session *oldest = d->free_head ? &d->sessions[d->free_head - 1] : NULL;
-    if (!oldest || oldest->freed > d->freed_told || oldest->reuse_ms > process_now_ms(d->process)) return d->high < SESSIONS_MAX ? d->high++ : (uint32_t)SESSIONS_MAX;
+    if (!oldest || oldest->freed > d->freed_told || oldest->reuse_ms > process_now_ms(d->process))
+        return d->high < SESSIONS_MAX ? d->high++ : (uint32_t)SESSIONS_MAX;
     uint32_t index = d->free_head - 1;
     d->free_head = oldest->hash_next;
     if (!d->free_head) d->free_tail = 0;

@@ -14,7 +14,7 @@
 #include "base/limits.h"
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
-enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024, IPC_SECRECY_BYTES_MAX = 1282 };
+enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024, IPC_SECRECY_BYTES_MAX = 2306 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -199,6 +199,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, request, 0)                            \
     F(u8, kind, 2)                                /* enum lookup_kind: 1 MX then addresses, 2 addresses only */ \
     F(u8, family, 2)                              /* enum config_family */ \
+    F(u16, dane_port, 0)                          /* 0 = no TLSA records are wanted */ \
     F(bytes, name, HOST_NAME_BYTES_MAX)
 #define IPC_ANSWER_FIELDS(F) \
     F(u64, request, 0)                            \

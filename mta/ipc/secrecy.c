@@ -34,20 +34,24 @@ bool secrecy_read(struct bytes in, struct secrecy *s)
 
 void tlsa_put(struct buf *list, const struct tlsa_record *r)
 {
-    if (r->data.len > TLSA_DATA_BYTES_MAX || buf_room(list) < 4 + r->data.len) return;
+    if (r->data.len > UINT16_MAX || buf_room(list) < 5 + r->data.len) {
+        list->overflow = true;
+        return;
+    }
     buf_put_c(list, r->usage);
     buf_put_c(list, r->selector);
     buf_put_c(list, r->matching);
-    buf_put_c(list, (uint8_t)r->data.len);
+    buf_put_le(list, r->data.len, 2);
     buf_put(list, r->data);
 }
 
 bool tlsa_next(struct cursor *c, struct tlsa_record *r)
 {
     if (cursor_left(c) == 0) return false;
-    struct bytes head = cursor_take(c, 4);
+    struct bytes head = cursor_take(c, 3);
+    uint32_t bytes = (uint32_t)cursor_le(c, 2);
     if (c->failed) return false;
     *r = (struct tlsa_record){.usage = head.ptr[0], .selector = head.ptr[1], .matching = head.ptr[2]};
-    r->data = cursor_take(c, head.ptr[3]);
+    r->data = cursor_take(c, bytes);
     return !c->failed;
 }

@@ -1,6 +1,6 @@
 /*
  * secrecy - how much TLS a connection is to have: what the manager decides, and the delivery worker does. Written into CONNECT and SOCKET as octets
- * that the connector only carries: u8 level | u8 first | u8 name octets | name | TLSA records: u8 usage | u8 selector | u8 matching | u8 octets | data.
+ * that the connector only carries: u8 level | u8 first | u8 name octets | name | TLSA records: u8 usage | u8 selector | u8 matching | u16 octets | data.
  */
 #ifndef MTA_IPC_SECRECY_H
 #define MTA_IPC_SECRECY_H
@@ -16,14 +16,14 @@ enum secrecy_level {
     SECRECY_LEVELS
 };
 
-/* Octets of all TLSA records of a host, and of the whole. SHA-512 is the longest digest; whole certificates (matching type 0) that do not fit are left out. */
-enum { TLSA_BYTES_MAX = 1024, TLSA_DATA_BYTES_MAX = 255, SECRECY_BYTES_MAX = 3 + 255 + TLSA_BYTES_MAX };
+/* Octets of all TLSA records of a host, and of the whole: thirty digests, or a whole certificate and some. */
+enum { TLSA_BYTES_MAX = 2048, SECRECY_BYTES_MAX = 3 + 255 + TLSA_BYTES_MAX };
 
 struct secrecy {
     uint8_t level;      /* enum secrecy_level */
     bool first;         /* TLS comes before the banner (RFC 8314 3.3) */
     struct bytes name;  /* asked for (SNI), and looked for in the certificate */
-    struct bytes tlsa;  /* list of records; only usages 2 and 3 */
+    struct bytes tlsa;  /* list of records; as smtp/tlsa.h chose them; empty: none is usable, TLS is a must all the same */
 };
 
 struct tlsa_record {
@@ -35,7 +35,7 @@ void secrecy_put(struct buf *out, const struct secrecy *s);
 /* secrecy_read - false when the octets are none. *s borrows. */
 bool secrecy_read(struct bytes in, struct secrecy *s);
 
-/* tlsa_put - append a record; nothing when it does not fit. tlsa_next - like rcpt_next(): false at the end, c->failed tells of a broken list. */
+/* tlsa_put - append a record, whole or not at all: then list->overflow. tlsa_next - like rcpt_next(): false at the end, c->failed tells of a broken list. */
 void tlsa_put(struct buf *list, const struct tlsa_record *r);
 bool tlsa_next(struct cursor *c, struct tlsa_record *r);
 

@@ -94,6 +94,10 @@ static void put_secrecy(const struct manager *m, const struct site *s, const str
     bool address = s->action == ACTION_RELAY && route->relay_is_address;
     if (!address) q.name = h->name;
     if (q.level == SECRECY_VERIFY && address) q.name = config_bytes(m->config, route->relay_host);
+    if (route->tls_dane && h->dane == HOST_DANE_TLSA) { /* it decides, whatever else the route says */
+        q.level = SECRECY_DANE;
+        q.tlsa = h->tlsa;
+    }
     if (q.level == SECRECY_MAY && s->clear) q.level = SECRECY_NONE;
     secrecy_put(out, &q);
 }

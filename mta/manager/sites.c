@@ -148,6 +148,7 @@ static void resolve(struct manager *m, struct site *s)
         .request = slots_handle(&m->sites, s),
         .kind = s->action == ACTION_MX ? LOOKUP_MX : LOOKUP_ADDRESS,
         .family = route->family,
+        .dane_port = !route->tls_dane ? 0 : s->action == ACTION_MX ? m->config->connect.mx_port : route->relay_port,
         .name = name,
     };
     if (ipc_send_lookup(to, &q, -1) == ERR_NONE) {
