@@ -20,6 +20,13 @@ enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
 struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
 struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
 
+enum config_listen_tls {
+    LISTEN_TLS_OFF = 0,
+    LISTEN_TLS_STARTTLS,          /* offered */
+    LISTEN_TLS_STARTTLS_REQUIRED, /* in the clear no mail is taken, and no password */
+    LISTEN_TLS_IMPLICIT,          /* TLS comes first (RFC 8314 3.3) */
+};
+
 struct config_listener { /* listen NAME { ... } */
     struct config_text name;
     struct config_list addresses;       /* struct net_address */
@@ -27,6 +34,25 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
     bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+    uint8_t tls;                        /* enum config_listen_tls */
+    struct config_text tls_name;        /* which tls block; `default' when not given */
+    uint16_t tls_block;                 /* its index in `tls`, when tls is not off */
+};
+
+/* Certificates of one tls block; more would make the first message of every client's handshake a search. */
+enum { CONFIG_TLS_CERTIFICATES_MAX = 64 };
+enum config_tls_version { TLS_VERSION_1_2 = 0, TLS_VERSION_1_3 };
+
+struct config_certificate { struct config_text chain, key; }; /* paths of PEM files: chain with the host's own certificate first; its private key */
+
+struct config_tls { /* tls NAME { ... } */
+    struct config_text name;
+    struct config_certificate certificates[CONFIG_TLS_CERTIFICATES_MAX]; /* the first is for clients that name no host, or one that none is for */
+    uint32_t certificate_count;
+    uint8_t min_version;                /* enum config_tls_version */
+    bool tickets;                       /* sessions may be resumed */
+    struct config_text file;            /* where it stands, for problems */
+    uint32_t line;
 };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
@@ -44,6 +70,9 @@ struct config_match {
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
 };
 
+/* How much TLS a route wants. */
+enum config_route_tls { ROUTE_TLS_DEFAULT = 0, ROUTE_TLS_OFF, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY };
+
 struct config_route { /* route NAME { ... }, in file order */
     struct config_text name;
     struct config_list matches;  /* struct config_match; all must hold */
@@ -54,6 +83,9 @@ struct config_route { /* route NAME { ... }, in file order */
     uint16_t relay_port;
     bool relay_is_address;
     struct net_address relay_address;/* when it is one; port set */
+    bool relay_tls_first;            /* RELAY: smtps: TLS comes before the banner */
+    uint8_t tls;                     /* RELAY, MX: enum config_route_tls; DEFAULT only while it is read */
+    bool tls_dane;                   /* MX, RELAY: where the host has TLSA records that can be believed, they decide */
     struct config_text maildir;      /* MAILDIR: absolute path with {domain} and {local} */
     uint16_t reject_code;            /* REJECT: 4yz or 5yz */
     struct config_text reject_text;  /* without code; may begin with an enhanced status */
@@ -83,6 +115,7 @@ struct config {
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    struct config_list tls;           /* struct config_tls */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
     uint32_t uid_base;                /* uid-base N; 0 = not given */
@@ -122,10 +155,12 @@ struct config {
         bool use_stub;
         struct net_address stub;      /* resolver { stub IP:PORT } */
         uint64_t timeout_ms;          /* timeout 30s: a whole look-up */
+        struct config_text anchor;    /* trust-anchor PATH; empty = the system's, and none for a stub */
     } resolver;
     struct {
         struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */
         uint16_t mx_port;             /* 25 */
+        struct config_text ca_file;   /* authorities for `tls verify` */
     } connect;
     struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
     struct {

@@ -65,6 +65,11 @@ struct route_draft { /* a route that is being read; what a reader of route keys 
     struct array matches;      /* struct config_match */
 };
 
+struct tls_draft { /* a tls block that is being read */
+    struct config_tls tls; /* first, since plain fields are found by their offset in it */
+    uint32_t key_count;
+};
+
 struct loader {
     struct config config;
     struct grammar grammar;
@@ -73,6 +78,7 @@ struct loader {
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
     struct array tables;    /* struct table */
+    struct array tls;       /* struct config_tls */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */
@@ -167,8 +173,10 @@ void set_defaults(struct loader *l, enum config_block block, void *owner);
 /* parse_tree - walk the whole tree: tables, then the rest. */
 void parse_tree(struct loader *l, uint32_t first);
 
-/* parse_details - the block behind a key, whose keys are all for later: refuse each by name. */
-void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block);
+/* parse_details - the block behind a key; owner is what its keys write into. */
+void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block, void *owner);
+/* show_route_tls - the block behind relay or mx, and the end of the line. */
+void show_route_tls(const struct config_route *r, struct buf *out);
 
 /* take_words - whether a statement has min..max words behind its key and no block; reports otherwise. `expected` says what belongs there. */
 bool take_words(struct loader *l, const struct grammar_statement *s, uint32_t min, uint32_t max, struct bytes expected);
