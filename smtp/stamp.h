@@ -17,6 +17,7 @@ struct smtp_received {
     struct bytes helo;          /* as the client said; made safe here */
     struct bytes client_name;   /* forward-confirmed, or "unknown" */
     struct net_address client;  /* family 0: mail of our own, no "from" */
+    struct bytes tls;           /* "TLSv1.3 with cipher NAME (256/256 bits)"; empty = in the clear */
     struct bytes by;            /* our host name */
     struct bytes with;          /* "ESMTP", "SMTP", "UTF8SMTP", ... (RFC 3848, 6531) */
     struct bytes for_address;   /* the recipient when there is exactly one, else empty */
