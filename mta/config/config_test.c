@@ -112,7 +112,7 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; relay smtp://x:99999 }",
      "t:2:28: error: `relay' is `smtp://x:99999'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)\n"},
     {"route r { match any; relay smtps://x:465 { auth y; tls verify; foo } }",
-     "t:2:28: error: `smtps:' in relay is not supported yet; expected smtp://HOST:PORT\nt:2:44: error: `auth' in relay is not supported yet\n"
+     "t:2:44: error: `auth' in relay is not supported yet\n"
      "t:2:52: error: `tls' in relay is not supported yet\nt:2:64: error: unknown key `foo' in relay\n"},
     {"route r { match any; maildir m/{local} }", "t:2:30: error: `maildir' is `m/{local}'; expected an absolute path without . or .. in it\n"},
     {"route r { match any; maildir /m/{user} }", "t:2:30: error: `maildir' is `/m/{user}'; expected no braces but {domain} and {local}\n"},

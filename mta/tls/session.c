@@ -76,6 +76,9 @@ static void note_failure(struct tls_session *s, const char *otherwise)
 {
     unsigned long code = ERR_get_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    long verified = SSL_get_verify_result(s->ssl);
+    if (code && verified != X509_V_OK && !SSL_is_server(s->ssl) && SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE)
+        reason = X509_verify_cert_error_string(verified); /* more than "certificate verify failed" */
     struct bytes words = bytes_of_cstr(reason ? reason : otherwise);
     words = bytes_slice(words, 0, sizeof s->words);
     memcpy(s->words, words.ptr, words.len);
