@@ -119,9 +119,14 @@ enum { DELIVER_TOKEN_SESSION = PROCESS_TOKEN_ROLE_FIRST };
 
 static inline struct deliver *deliver_of(struct process *p) { return process_state(p); }
 
-/* session.c */
+/* slots.c */
 struct session *session_find(struct deliver *d, uint64_t connection);
 struct session *session_make(struct deliver *d, uint64_t connection);
+/* session_unlist - it is not found any more. session_give_free - its place may be taken, when what was said of it has left. */
+void session_unlist(struct deliver *d, struct session *s);
+void session_give_free(struct deliver *d, struct session *s);
+
+/* session.c */
 void session_socket(struct deliver *d, struct session *s, const struct ipc_socket *m, int fd);
 void session_job(struct deliver *d, struct session *s, struct job *job);
 void session_quit(struct deliver *d, struct session *s);

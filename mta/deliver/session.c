@@ -23,77 +23,10 @@ struct deliver *deliver_of_session(const struct session *s)
     return worker;
 }
 
-static uint32_t bucket(uint64_t connection) { return (uint32_t)(hash_mix(connection) % SESSION_TABLE); }
 static uint64_t now_ms(const struct deliver *d) { return process_now_ms(d->process); }
 static struct ring_token token_of(const struct deliver *d, const struct session *s)
 {
     return (struct ring_token){DELIVER_TOKEN_SESSION, s->generation, (uint32_t)(s - d->sessions)};
-}
-
-struct session *session_find(struct deliver *d, uint64_t connection)
-{
-    for (uint32_t at = d->table[bucket(connection)]; at; at = d->sessions[at - 1].hash_next)
-        if (d->sessions[at - 1].connection == connection) return &d->sessions[at - 1];
-    return NULL;
-}
-
-/*
- * take_free - the slot that has been free for longest, or a new one. What the box says of a connection must stand until the manager has heard of its end:
- * slots whose last words still wait in our channel are not taken.
- */
-static uint32_t take_free(struct deliver *d)
-{
-    struct ipc_channel *manager = process_channel(d->process, ROLE_MANAGER, 0);
-    if (manager && ipc_waiting_bytes(manager) == 0) d->freed_told = d->freed;
-    struct session *oldest = d->free_head ? &d->sessions[d->free_head - 1] : NULL;
-    if (!oldest || oldest->freed > d->freed_told || oldest->reuse_ms > now_ms(d)) return d->high < SESSIONS_MAX ? d->high++ : (uint32_t)SESSIONS_MAX;
-    uint32_t index = d->free_head - 1;
-    d->free_head = oldest->hash_next;
-    if (!d->free_head) d->free_tail = 0;
-    return index;
-}
-
-struct session *session_make(struct deliver *d, uint64_t connection)
-{
-    if (!d->box.begun) box_begin(&d->box);
-    uint32_t index = take_free(d);
-    if (index >= SESSIONS_MAX) return NULL;
-    struct session *s = &d->sessions[index];
-    uint32_t generation = (s->generation + 1) & 0xffffff;
-    memset(s, 0, offsetof(struct session, label));
-    s->generation = generation;
-    s->used = true;
-    s->fd = -1;
-    s->connection = connection;
-    uint32_t *head = &d->table[bucket(connection)];
-    s->hash_next = *head;
-    *head = index + 1;
-    s->listed = true;
-    box_open(&d->box, index, connection);
-    d->count++;
-    worker = d;
-    return s;
-}
-
-static void unlist(struct deliver *d, struct session *s)
-{
-    uint32_t self = (uint32_t)(s - d->sessions) + 1;
-    uint32_t *at = &d->table[bucket(s->connection)];
-    if (!s->listed) return;
-    while (*at != self) at = &d->sessions[*at - 1].hash_next;
-    *at = s->hash_next;
-    s->listed = false;
-}
-
-static void give_free(struct deliver *d, struct session *s)
-{
-    uint32_t self = (uint32_t)(s - d->sessions) + 1;
-    s->freed = ++d->freed;
-    s->reuse_ms = s->orphan ? now_ms(d) + ORPHAN_KEEP_MS : 0;
-    s->hash_next = 0;
-    if (d->free_tail) d->sessions[d->free_tail - 1].hash_next = self;
-    else d->free_head = self;
-    d->free_tail = self;
 }
 
 static void release_flight(struct deliver *d, struct session *s)
@@ -122,9 +55,9 @@ static void free_when_idle(struct deliver *d, struct session *s)
     job_free(s->job);
     s->job = NULL;
     heap_remove(&d->timers, &s->timer);
-    unlist(d, s);
+    session_unlist(d, s);
     box_end(&d->box, session_slot(d, s));
-    give_free(d, s);
+    session_give_free(d, s);
     s->used = false;
     d->count--;
 }
@@ -335,6 +268,7 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
 
 void session_socket(struct deliver *d, struct session *s, const struct ipc_socket *m, int fd)
 {
+    worker = d;
     s->fd = fd;
     s->remote = m->remote;
     s->opened_us = clock_mono_us();
@@ -506,7 +440,7 @@ void session_late(struct deliver *d, struct session *s)
 void session_orphan(struct deliver *d, struct session *s)
 {
     bool answer_awaited = s->job && s->dot_awaited;
-    unlist(d, s); /* the next manager may use the same number for another connection */
+    session_unlist(d, s); /* the next manager may use the same number for another connection */
     s->orphan = true;
     if (s->closing) return;
     if (!answer_awaited) {

@@ -171,6 +171,8 @@ bool tls_resumed(const struct tls_session *s) { return SSL_session_reused(s->ssl
 void tls_free(struct tls_session *s)
 {
     if (!s) return;
+    /* A connection that ends without the farewell of TLS is no reason to distrust its session: SMTP says QUIT. */
+    if (s->open && !s->failed) SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     if (s->server) tls_server_leave(s->server);
     free(s);
