@@ -44,6 +44,7 @@ enum {
 
 struct smtp_server_config { /* shared by all sessions of a listener; outlives them */
     struct bytes hostname;
+    struct bytes mail_domain;    /* for sendmail(1), which learns by XMAILDOMAIN what to put behind bare local parts; empty = not said */
     uint64_t message_bytes_max;  /* > 0 */
     uint32_t rcpts_max;          /* per message, > 0: 452 4.5.3 beyond; said in EHLO as LIMITS RCPTMAX */
     uint32_t line_bytes_max;     /* content lines without CR LF: line-octets, or 998 under strict */

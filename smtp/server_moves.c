@@ -169,6 +169,10 @@ static void ehlo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
     buf_put_u64(&text, s->config->message_bytes_max);
     BUF_LIT(&text, "\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\nLIMITS RCPTMAX=");
     buf_put_u64(&text, s->config->rcpts_max);
+    if (s->config->mail_domain.len > 0) {
+        BUF_LIT(&text, "\nXMAILDOMAIN ");
+        buf_put(&text, s->config->mail_domain);
+    }
     smtp_server_say(s, fx, 250, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
 

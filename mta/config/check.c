@@ -26,6 +26,7 @@ static void fill_names(struct loader *l)
         c->hostname = image_text(l, buf_bytes(&text));
         CONFIG_WARNING(l, whole_file, BYTES("`hostname' is not given; this host calls itself "), buf_bytes(&text));
     }
+    if (c->mail_domain.len == 0) c->mail_domain = c->hostname;
     struct bytes hostname = image_bytes_of(l, c->hostname);
     if (bytes_find(hostname, '.') == hostname.len) {
         CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname,
@@ -153,14 +154,26 @@ static void check_address_twice(struct loader *l, const struct config_listener *
     }
 }
 
+static void check_socket_twice(struct loader *l, const struct config_listener *a, const struct config_listener *b)
+{
+    struct bytes path = image_bytes_of(l, a->socket);
+    if (path.len == 0 || !bytes_equal(path, image_bytes_of(l, b->socket))) return;
+    CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"), image_bytes_of(l, b->name),
+                 BYTES("' both have the socket "), path);
+}
+
 static void check_listeners(struct loader *l, bool *trusted)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
         const struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
-        if (a->trust.count > 0) *trusted = true;
+        if (a->trust.count > 0 || a->socket.len > 0) *trusted = true;
+        if (bytes_equal(image_bytes_of(l, a->socket), image_bytes_of(l, l->config.control_socket))) {
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' has the socket of mtactl; expected another path"));
+        }
         for (uint32_t k = 0; k < i; k++) {
             const struct config_listener *b = ARRAY_ITEM(&l->listeners, k, struct config_listener);
             for (uint32_t n = 0; n < a->addresses.count; n++) check_address_twice(l, a, n, b);
+            check_socket_twice(l, a, b);
         }
     }
     if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));

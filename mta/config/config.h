@@ -27,6 +27,8 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
     bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+    struct config_text socket;          /* a Unix socket instead of addresses: its clients are users of this host, and trusted; empty = none */
+    struct config_list peers;           /* uint32_t: user ids that may use the socket; empty = every user */
 };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
@@ -78,6 +80,7 @@ struct config {
     uint64_t generation;
     struct config_text file;          /* the file's path as given, or "embedded" */
     struct config_text hostname;      /* hostname NAME; the system's own name when not given */
+    struct config_text mail_domain;   /* mail-domain NAME: behind local parts alone of sendmail(1); hostname when not given */
     struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
     struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
     struct config_list listeners;     /* struct config_listener */
@@ -156,7 +159,7 @@ struct route_question {
     struct bytes sender;              /* empty = <> */
     const struct net_address *client; /* NULL or family 0: our own mail */
     bool trusted;                     /* client was trusted when the message came in */
-    bool local;                       /* Bulkhead's own mail */
+    bool local;                       /* Bulkhead's own mail, or of a user of this host by its socket */
 };
 
 /* route_find - index of the first route whose every match holds, or -1. Cost: O(routes x log names). */
@@ -165,6 +168,9 @@ int32_t route_find(const struct config *c, const struct route_question *q);
 /* route_admits_stranger - whether a client without trust may send to q->rcpt: the first matching route must name the domain by rcpt-domain
  * (or the address by rcpt); `any`, and matches on sender or client, admit nobody. *route is the first matching route or -1. */
 bool route_admits_stranger(const struct config *c, const struct route_question *q, int32_t *route);
+
+/* config_admits_peer - whether a user of this host may use a listener's Unix socket; false for a listener without one. */
+bool config_admits_peer(const struct config *c, const struct config_listener *l, uint32_t uid);
 
 /* config_trusts - whether a listener's trust names this client. */
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client);

@@ -70,7 +70,16 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "listen { address 1.2.3.4:25 }", "t:3:1: error: expected `listen NAME {'\n"},
     {OK_ROUTE "listen a.b { address 1.2.3.4:25 }",
      "t:3:8: error: `a.b' is no name for listen; expected at most 64 letters, digits, - and _\n"},
-    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT\n"},
+    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT, or socket PATH\n"},
+    {OK_ROUTE "listen a { socket s }", "t:3:19: error: `socket' is `s'; expected an absolute path without . or .. in it\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; socket /s }", "t:3:1: error: listen `a' has `address' and `socket'; expected one of them\n"},
+    {OK_ROUTE "listen a { socket /s; trust local }", "t:3:1: error: listen `a' has `socket' and `trust'; users of this host are named by `peers'\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; peers root }",
+     "t:3:1: error: listen `a' has `peers' without `socket'; clients of an address are named by `trust'\n"},
+    {OK_ROUTE "listen a { socket /s; peers nosuchuser }",
+     "t:3:29: error: `peers' names `nosuchuser', which is no user of this machine; expected any, or names or numbers of users\n"},
+    {OK_ROUTE "listen a { socket /s }\nlisten b { socket /s }", "t: error: listen `b' and listen `a' both have the socket /s\n"},
+    {OK_ROUTE "control { socket /s }\nlisten a { socket /s }", "t: error: listen `a' has the socket of mtactl; expected another path\n"},
     {OK_ROUTE "listen a { address 1.2.3.4 }", "t:3:20: error: `address' is `1.2.3.4'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"},
     {OK_ROUTE "listen a { address 1.2.3.4:0 *:x }",
      "t:3:20: error: `address' is `1.2.3.4:0'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"
@@ -174,7 +183,7 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[] = {"tls default { x y }", "milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
-        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "mail-domain d.e", "credentials c { file /x }",
+        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -201,6 +210,7 @@ static const char whole_text[] =
     "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
+    "listen users { socket /run/s; peers root 1000 }\nmail-domain Users.example\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"
     "sandbox { require all; engine epoll }\nuid-base 70000\n";
 

@@ -75,10 +75,11 @@ enum {
     V(TOP, "hostname", HOST, hostname, "", 0, 0, "The name of this host in banner, HELO, Received and bounces; the system's full name when not given.") \
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
+    V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
     V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of ten user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
-    L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
+    L(TOP, "masquerade") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
     S(LISTEN, "address", addresses, "IP:PORT ...", 0, "Where to listen; *:PORT is every address of the host, IPv4 and IPv6.") \
@@ -86,11 +87,13 @@ enum {
     C(LISTEN, "bare-newline", "refuse normalise", bare_newline, "refuse", "What becomes of mail with CR or LF alone: refused, or mended before it is stored.") \
     V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
-    L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
-    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
+    V(LISTEN, "socket", PATH, socket, "", 0, 0, "A Unix socket instead of addresses, for sendmail(1): the kernel says which user of this host is there, and all who may use it are trusted.") \
+    S(LISTEN, "peers", peers, "any | USER ...", 0, "Who may use the socket: names or numbers of users; any when not given. root always may.") \
+    L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") \
+    L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
     \
     S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
-      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
+      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket.") \
     S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \

@@ -207,6 +207,21 @@ static void another_error(struct loader *l, const struct grammar_statement *s)
     CONFIG_ERROR(l, place_of(l, s, 1), BYTES("there is another "), word_of(l, s, 0), BYTES(" `"), word_of(l, s, 1), BYTES("'"));
 }
 
+/* check_listener - clients come by addresses or by a socket, and only those of addresses have networks to be trusted. */
+static void check_listener(struct loader *l, const struct grammar_statement *s, const struct config_listener *listener)
+{
+    struct bytes name = word_of(l, s, 1);
+    if (listener->addresses.count == 0 && listener->socket.len == 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' lacks `address'; expected address IP:PORT, or socket PATH"));
+    } else if (listener->addresses.count > 0 && listener->socket.len > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `address' and `socket'; expected one of them"));
+    } else if (listener->socket.len > 0 && listener->trust.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `socket' and `trust'; users of this host are named by `peers'"));
+    } else if (listener->socket.len == 0 && listener->peers.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `peers' without `socket'; clients of an address are named by `trust'"));
+    }
+}
+
 static void read_listener(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
@@ -220,9 +235,7 @@ static void read_listener(struct loader *l, const struct grammar_statement *s, s
     b->owner = &listener;
     uint32_t errors = l->errors;
     read_keys(l, b, s->child);
-    if (listener.addresses.count == 0 && l->errors == errors) {
-        CONFIG_ERROR(l, s->place, BYTES("listen `"), b->name, BYTES("' lacks `address'; expected address IP:PORT"));
-    }
+    if (l->errors == errors) check_listener(l, s, &listener);
     keep_block(l, &l->listeners, s, &listener);
 }
 

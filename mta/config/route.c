@@ -111,6 +111,17 @@ bool route_admits_stranger(const struct config *c, const struct route_question *
     return false;
 }
 
+bool config_admits_peer(const struct config *c, const struct config_listener *l, uint32_t uid)
+{
+    const uint32_t *uids = CONFIG_ITEMS(c, l->peers, uint32_t);
+    if (l->socket.len == 0) return false;
+    if (l->peers.count == 0) return true;
+    for (uint32_t i = 0; uids && i < l->peers.count; i++) {
+        if (uids[i] == uid) return true;
+    }
+    return false;
+}
+
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client)
 {
     return in_prefixes(c, l->trust, client);

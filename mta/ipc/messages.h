@@ -84,8 +84,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u16, listener, 0)                           \
     F(u8, trusted, 1)                             /* the listener's trust names the client */ \
     F(u16, refuse_code, 599)                      /* 0 = serve; 421 = say so politely and close (limits) */ \
-    F(addr, client, 0)                            \
-    F(addr, local, 0)                             \
+    F(addr, client, 0)                            /* of a user of this host who came by a Unix socket: base/net.h, net_of_user() */ \
+    F(addr, local, 0)                             /* family 0 = a Unix socket */ \
+    F(u32, uid, 0)                                /* of the user who came by a Unix socket, by the kernel's word; else 0 */ \
     F(bytes, refuse_text, 200)
 #define IPC_CLIENT_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -137,7 +138,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, flags, 0)                              /* MAIL_ bits */ \
     F(u8, ret, 2)                                 \
     F(u16, listener, 0)                           \
-    F(addr, client, 0)                            \
+    F(addr, client, 0)                            /* family 0 = a user of this host */ \
+    F(u32, uid, 0)                                /* who that is */ \
     F(bytes, client_name, HOST_NAME_BYTES_MAX)    \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \

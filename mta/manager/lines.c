@@ -17,12 +17,22 @@ static struct buf *begin(const char *daemon, struct message_id id)
 void line_committed(struct manager *m, const struct commit *c, struct message_id id)
 {
     (void)m;
-    struct buf *line = begin("smtpd", id);
-    BUF_LIT(line, "client=");
-    log_bytes(line, bytes_of(c->client_name, c->client_name_len));
-    buf_put_c(line, '[');
-    net_print_ip(line, &c->client);
-    buf_put_c(line, ']');
+    struct buf *line;
+    if (c->by_socket) {
+        line = begin("pickup", id);
+        BUF_LIT(line, "uid=");
+        buf_put_u64(line, c->uid);
+        BUF_LIT(line, " from=<");
+        log_bytes(line, bytes_of(c->sender, c->sender_len));
+        buf_put_c(line, '>');
+    } else {
+        line = begin("smtpd", id);
+        BUF_LIT(line, "client=");
+        log_bytes(line, bytes_of(c->client_name, c->client_name_len));
+        buf_put_c(line, '[');
+        net_print_ip(line, &c->client);
+        buf_put_c(line, ']');
+    }
     log_end();
 
     line = begin("cleanup", id);

@@ -59,6 +59,8 @@ struct commit {                       /* a COMMIT on its way to the disk; what t
     uint32_t receiver_epoch;
     uint64_t transaction;
     struct net_address client;
+    uint32_t uid;                    /* with by_socket */
+    bool by_socket;                  /* a user of this host */
     uint32_t rcpt_count;
     uint64_t bytes;
     uint16_t client_name_len, sender_len, message_id_len;

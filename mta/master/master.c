@@ -151,7 +151,7 @@ static void turn(struct master *m)
 static int prepare(struct master *m)
 {
     static int (*const steps[])(struct master *) = {
-        open_self, accounts_find, root_open, listeners_open, control_open, folders_open, logfile_open, open_signals, start_children,
+        open_self, accounts_find, root_open, listeners_open, sockets_open, folders_open, logfile_open, open_signals, start_children,
     };
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int code = steps[i](m);
@@ -183,7 +183,7 @@ int master_run(int config_fd, uint32_t landlock_max)
     int code = prepare(m);
     if (code != 0) stop_at_once(m, code);
     while (m->child_count > 0 && !(m->stopping && stop_step(m))) turn(m);
-    control_remove(m);
+    sockets_remove(m);
     if (m->ready) log_text(LOG_LEVEL_INFO, "stopped");
     log_flush();
     /* Whatever a child said before it gave up is in the log; who started us may be looking elsewhere. */

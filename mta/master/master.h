@@ -105,8 +105,9 @@ int accounts_find(struct master *m);
 int folders_open(struct master *m);
 int root_open(struct master *m);
 int listeners_open(struct master *m);
-int control_open(struct master *m);
-void control_remove(struct master *m);
+int sockets_open(struct master *m);
+/* sockets_remove - the paths of Unix sockets that this master made. */
+void sockets_remove(struct master *m);
 /* path_open - a folder by its whole path, as an O_PATH descriptor; what is missing is made, owned by `owner`. -1 and errno. */
 int path_open(struct bytes path, const struct account *owner, mode_t mode, bool *made);
 

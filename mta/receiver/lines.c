@@ -9,6 +9,12 @@
 
 static void put_peer(struct buf *line, const struct session *s)
 {
+    if (s->local) {
+        BUF_LIT(line, "localhost[uid=");
+        buf_put_u64(line, s->uid);
+        buf_put_c(line, ']');
+        return;
+    }
     log_bytes(line, session_name(s));
     buf_put_c(line, '[');
     net_print_ip(line, &s->client);

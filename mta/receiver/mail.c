@@ -153,7 +153,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
 {
-    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted};
+    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted, s->local};
     admission_decide(r->config, &q, out);
 }
 

@@ -40,6 +40,7 @@ static enum err make_listeners(struct receiver *r)
     for (uint32_t i = 0; listeners && i < c->listeners.count; i++) {
         r->listeners[i] = (struct smtp_server_config){
             .hostname = config_bytes(c, c->hostname),
+            .mail_domain = listeners[i].socket.len > 0 ? config_bytes(c, c->mail_domain) : (struct bytes){0},
             .message_bytes_max = c->limits.message_bytes,
             .rcpts_max = c->limits.rcpts < RECIPIENTS_HARD_MAX ? c->limits.rcpts : RECIPIENTS_HARD_MAX,
             .line_bytes_max = listeners[i].strict_lines ? 998 : c->limits.line_bytes,

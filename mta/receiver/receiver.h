@@ -85,6 +85,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint32_t next;             /* in the list of free ones, or of those to be run */
     int fd;
     uint8_t stage, wait;       /* enum session_stage, enum session_wait */
+    bool local;                /* a user of this host, by a Unix socket: uid says which */
     bool trusted, queued, running, receiving, sending;
     bool watched;              /* had its turn as a stranger */
     bool gone;                 /* the client, or the connection */
@@ -96,7 +97,8 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
 
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
     uint32_t acceptor_epoch;
-    struct net_address client;
+    struct net_address client; /* of a user of this host: net_of_user() */
+    uint32_t uid;
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */

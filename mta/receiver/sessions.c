@@ -130,7 +130,7 @@ void session_free(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    if (!s->refused) line_disconnect(s);
+    if (!s->refused && !s->local) line_disconnect(s);
     s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
@@ -246,8 +246,10 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     s->acceptor_epoch = acceptor_epoch;
     s->listener = m->listener;
     s->client = m->client;
+    s->uid = m->uid;
     /* Looked up here too: who may relay is not left to one process alone. */
-    s->trusted = m->trusted && config_trusts(r->config, listener, &m->client);
+    s->local = m->local.family == NET_NONE && config_admits_peer(r->config, listener, m->uid);
+    s->trusted = s->local || (m->trusted && config_trusts(r->config, listener, &m->client));
     s->filter = POOL_NONE;
     s->held = s->rcpts = s->content = chain_empty();
     s->fx.out = BUF_OVER(s->reply);
@@ -259,6 +261,8 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
         s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
+    } else if (s->local) {
+        s->connect_said = true; /* our own users come and go without a line; what they send has one */
     } else {
         names_ask(r, s);
     }
