@@ -55,6 +55,8 @@ struct smtp_server_config { /* shared by all sessions of a listener; outlives th
     uint64_t command_timeout_ms; /* whole line */
     uint64_t data_timeout_ms;    /* between content octets */
     uint32_t data_rate_min;      /* content octets a second averaged over SMTP_SERVER_RATE_WINDOW_MS; 0 = no minimum */
+    bool tls_offered;            /* STARTTLS is in the answer to EHLO, until the session is under TLS */
+    bool tls_required;           /* in the clear nothing but EHLO, NOOP, STARTTLS, QUIT and the like (RFC 3207 4): 530 5.7.0 */
 };
 
 enum smtp_server_phase {
@@ -80,12 +82,20 @@ enum smtp_server_need {
     SMTP_NEED_ROOM,      /* the room is full: take what is in s->room, then smtp_server_room() or smtp_server_no_room() */
     SMTP_NEED_COMMIT,    /* the content is whole: take what is in s->room, commit, answer with smtp_server_committed() or _refused() */
     SMTP_NEED_ABORT,     /* the transaction ended without a commit (RSET, EHLO, fault): forget list and content, then step again */
+    SMTP_NEED_TLS,       /* STARTTLS was said: answer with smtp_server_tls() */
     SMTP_NEED_CLOSE,     /* send fx->out, then close; an open transaction is forgotten (no SMTP_NEED_ABORT comes) */
     SMTP_NEED_COUNT
 };
 
 struct smtp_server_counts { /* for the disconnect line: done/seen. done counts 2yz answers; DATA and BDAT LAST only when committed */
     uint16_t seen[SMTP_VERB_COUNT], done[SMTP_VERB_COUNT]; /* saturate */
+};
+
+/* The process's answer to STARTTLS. */
+enum smtp_tls_answer {
+    SMTP_TLS_NOT_NOW = 0, /* 454 4.7.0: no key can be used for now */
+    SMTP_TLS_GO,          /* 220: from here on the connection's octets are not the machine's, until smtp_server_secured() */
+    SMTP_TLS_PIPELINED,   /* there is input behind the command already: somebody's injection, or a client that cannot do it. Closed. */
 };
 
 /* An answer of our policy. The machine's table decides nothing about policy. */
@@ -103,6 +113,8 @@ struct smtp_server {
     bool extended;         /* EHLO was said */
     bool transaction;      /* the process holds a sender, and perhaps recipients and content */
     bool abort_due;        /* SMTP_NEED_ABORT is to be returned next */
+    bool tls;              /* the session is under TLS: set by smtp_server_secured(), kept to its end */
+    bool handshaking;      /* 220 was said to STARTTLS, and smtp_server_secured() has not been called yet */
     bool stopping;         /* shutdown was asked for: 421 as soon as no content is under way */
     bool room_given;       /* smtp_server_room() answered SMTP_NEED_BODY: 354 or chunk octets come next */
     bool bdat, bdat_last;  /* the content comes by BDAT; the current chunk is the last */
@@ -177,6 +189,18 @@ void smtp_server_no_room(struct smtp_server *s, const struct smtp_policy_answer 
 void smtp_server_committed(struct smtp_server *s, struct message_id id, struct smtp_server_effects *fx);
 void smtp_server_refused(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
+/*
+ * smtp_server_tls - answer SMTP_NEED_TLS (RFC 3207 4). After SMTP_TLS_GO step() eats nothing and returns SMTP_NEED_TLS until
+ * smtp_server_secured(); the process sends what is in fx->out in the clear, and the handshake begins.
+ */
+void smtp_server_tls(struct smtp_server *s, enum smtp_tls_answer a, struct smtp_server_effects *fx);
+
+/*
+ * smtp_server_secured - the connection is under TLS now: after STARTTLS, or before the greeting where TLS comes first (RFC 8314 3.3).
+ * Whatever the client said in the clear is forgotten (RFC 3207 4.2): EHLO has to be said again.
+ */
+void smtp_server_secured(struct smtp_server *s, uint64_t now_ms);
+
 /* smtp_server_late - the deadline passed: 421 4.4.2 (if fx->out has room), close. */
 void smtp_server_late(struct smtp_server *s, struct smtp_server_effects *fx);
 
@@ -190,7 +214,8 @@ bool smtp_server_shutdown(struct smtp_server *s, struct smtp_server_effects *fx)
 /* smtp_server_content_8bit - at SMTP_NEED_COMMIT: the content (header or body) has octets over 127. */
 bool smtp_server_content_8bit(const struct smtp_server *s);
 
-/* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP. */
+/* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP, with S behind ESMTP and
+ * UTF8SMTP under TLS. */
 struct bytes smtp_server_protocol(const struct smtp_server *s);
 
 /* smtp_server_last_words - for the log's "lost connection after X": the last verb ("CONNECT" before any), "END-OF-MESSAGE" while a commit

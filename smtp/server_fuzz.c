@@ -105,6 +105,10 @@ static void answer(struct world *w, enum smtp_server_need need)
         must(w->holds);
         w->holds = false;
         break;
+    case SMTP_NEED_TLS:
+        if (w->s.handshaking) smtp_server_secured(&w->s, w->now_ms);
+        else smtp_server_tls(&w->s, (enum smtp_tls_answer)(event(w) % 3), &w->fx);
+        break;
     default: must(need == SMTP_NEED_CLOSE); w->closed = true;
     }
 }
@@ -133,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct smtp_server_config config = {
         .hostname = BYTES("mx.example"), .message_bytes_max = 700, .rcpts_max = 4, .line_bytes_max = 80, .errors_max = 20, .junk_max = 20,
         .hops_max = 2, .bare_newline = size > 0 && data[0] & 1 ? SMTP_BARE_NORMALISE : SMTP_BARE_REFUSE, .command_timeout_ms = 1000,
-        .data_timeout_ms = 1000, .data_rate_min = 1,
+        .data_timeout_ms = 1000, .data_rate_min = 1, .tls_offered = size > 0 && data[0] & 2, .tls_required = size > 0 && (data[0] & 6) == 6,
     };
     memset(&w, 0, sizeof(w));
     w.events = cursor_over(bytes_of(data, (uint32_t)size));

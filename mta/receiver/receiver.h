@@ -157,6 +157,8 @@ static inline struct session *session_at(const struct receiver *r, uint32_t inde
 {
     return (struct session *)(void *)(r->sessions + (uint64_t)index * SESSION_STRIDE);
 }
+/* session_is_secure - whether the client is under TLS: what asks for a password asks this first. */
+static inline bool session_is_secure(const struct session *s) { return s->server.tls; }
 /* receiver_number - a number never used before by this process, which names a session. receiver_session_of - that
  * session, if it is in use. */
 uint64_t receiver_number(struct receiver *r, const struct session *s);

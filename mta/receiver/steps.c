@@ -77,6 +77,9 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     case SMTP_NEED_COMMIT:
         commit_begin(r, s);
         break;
+    case SMTP_NEED_TLS:
+        smtp_server_tls(&s->server, SMTP_TLS_NOT_NOW, &s->fx);
+        break;
     case SMTP_NEED_ABORT:
         content_fault(r, s);
         mail_forget(r, s);
