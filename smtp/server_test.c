@@ -571,98 +571,6 @@ static void test_server_envelope_values_survive_until_commit(void **state)
     assert_false(w.s.mail.body_8bit);
 }
 
-static void starttls(struct world *w)
-{
-    uint32_t used = 0;
-    struct bytes in = BYTES("STARTTLS\r\n");
-    assert_int_equal(smtp_server_step(&w->s, in, &used, w->now_ms, &w->fx), SMTP_NEED_TLS);
-    assert_int_equal(used, in.len);
-    smtp_server_tls(&w->s, SMTP_TLS_GO, &w->fx);
-    assert_int_equal(smtp_server_step(&w->s, BYTES("\x16\x03"), &used, w->now_ms, &w->fx), SMTP_NEED_TLS);
-    assert_int_equal(used, 0);
-    smtp_server_secured(&w->s, w->now_ms);
-}
-
-static void test_server_starttls_forgets_what_was_said_in_the_clear(void **state)
-{
-    (void)state;
-    static struct world w;
-    world_open(&w);
-    w.config.tls_offered = true;
-    smtp_server_greet(&w.s, NULL, w.now_ms, &w.fx);
-    FEED(&w, HI);
-    assert_true(said(&w, "STARTTLS"));
-    assert_false(w.s.tls);
-    starttls(&w);
-    assert_true(w.s.tls);
-    assert_int_equal(w.s.helo_len, 0);
-    w.fx.out.len = 0;
-    FEED(&w, MAIL HI "STARTTLS\r\n" MAIL RCPT "DATA\r\n.\r\n");
-    assert_string_equal(codes(&w), "503 250 503 250 250 354 250");
-    assert_false(said(&w, "-STARTTLS"));
-    assert_true(bytes_equal(smtp_server_protocol(&w.s), BYTES("ESMTPS")));
-}
-
-static void test_server_octets_behind_starttls_end_the_session(void **state)
-{
-    (void)state;
-    static struct world w;
-    world_open(&w);
-    w.config.tls_offered = true;
-    smtp_server_greet(&w.s, NULL, w.now_ms, &w.fx);
-    FEED(&w, HI "STARTTLS\r\n" MAIL);
-    assert_string_equal(codes(&w), "220 250 554");
-    assert_true(w.closed && !w.s.tls);
-}
-
-static void test_server_starttls_not_in_a_transaction_and_not_when_not_offered(void **state)
-{
-    (void)state;
-    static struct world w;
-    world_open(&w);
-    w.config.tls_offered = true;
-    smtp_server_greet(&w.s, NULL, w.now_ms, &w.fx);
-    FEED(&w, TX "STARTTLS\r\n" "DATA\r\n.\r\n" "STARTTLS x\r\n");
-    assert_string_equal(codes(&w), "220 250 250 250 503 354 250 501");
-    world_greet(&w);
-    FEED(&w, HI "STARTTLS\r\n");
-    assert_string_equal(codes(&w), "220 250 502");
-}
-
-static void test_server_required_tls_lets_no_mail_in_before_it(void **state)
-{
-    (void)state;
-    static struct world w;
-    world_open(&w);
-    w.config.tls_offered = w.config.tls_required = true;
-    smtp_server_greet(&w.s, NULL, w.now_ms, &w.fx);
-    FEED(&w, HI MAIL RCPT "DATA\r\nNOOP\r\nAUTH PLAIN\r\nBDAT 6\r\nQUIT\r\n");
-    assert_string_equal(codes(&w), "220 250 530 530 530 250 530 503");
-    starttls(&w);
-    w.fx.out.len = 0;
-    FEED(&w, TX "DATA\r\n.\r\n");
-    assert_string_equal(codes(&w), "250 250 250 354 250");
-}
-
-static void test_server_deadline_and_shutdown_are_silent_in_a_handshake(void **state)
-{
-    (void)state;
-    static struct world w;
-    for (int late = 0; late < 2; late++) {
-        uint32_t used;
-        world_open(&w);
-        w.config.tls_offered = true;
-        smtp_server_greet(&w.s, NULL, w.now_ms, &w.fx);
-        assert_int_equal(smtp_server_step(&w.s, BYTES("STARTTLS\r\n"), &used, w.now_ms, &w.fx), SMTP_NEED_TLS);
-        smtp_server_tls(&w.s, SMTP_TLS_GO, &w.fx);
-        w.fx.out.len = 0;
-        if (late) smtp_server_late(&w.s, &w.fx);
-        else assert_true(smtp_server_shutdown(&w.s, &w.fx));
-        assert_int_equal(w.fx.out.len, 0);
-        assert_int_equal(w.s.phase, SMTP_PHASE_CLOSED);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -684,11 +592,6 @@ int main(void)
         cmocka_unit_test(test_server_full_output_stops_the_eating),
         cmocka_unit_test(test_server_policy_text_cannot_add_replies),
         cmocka_unit_test(test_server_envelope_values_survive_until_commit),
-        cmocka_unit_test(test_server_starttls_forgets_what_was_said_in_the_clear),
-        cmocka_unit_test(test_server_octets_behind_starttls_end_the_session),
-        cmocka_unit_test(test_server_starttls_not_in_a_transaction_and_not_when_not_offered),
-        cmocka_unit_test(test_server_required_tls_lets_no_mail_in_before_it),
-        cmocka_unit_test(test_server_deadline_and_shutdown_are_silent_in_a_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

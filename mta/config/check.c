@@ -179,6 +179,27 @@ static void check_listeners(struct loader *l, bool *trusted)
     if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));
 }
 
+/* check_listen_tls - the tls block that each listener names. */
+static void check_listen_tls(struct loader *l)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct bytes name = image_bytes_of(l, a->tls_name);
+        if (a->tls == LISTEN_TLS_OFF) continue;
+        struct nearest near = nearest_to(name);
+        uint32_t found = 0;
+        for (; found < l->tls.count; found++) {
+            struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->tls, found, struct config_tls)->name);
+            nearest_offer(&near, other);
+            if (bytes_equal(other, name)) break;
+        }
+        a->tls_block = (uint16_t)found;
+        if (found == l->tls.count)
+            error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' names tls `"), name,
+                               BYTES("', and there is no such block; expected tls NAME { certificate PATH; key PATH }")));
+    }
+}
+
 /* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
 static void check_mailbox_user(struct loader *l)
 {
@@ -199,6 +220,7 @@ void check_whole(struct loader *l)
     fill_control_socket(l);
     fill_queue(l);
     check_listeners(l, &trusted);
+    check_listen_tls(l);
     check_mailbox_user(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {

@@ -20,6 +20,13 @@ enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
 struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
 struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
 
+enum config_listen_tls {
+    LISTEN_TLS_OFF = 0,
+    LISTEN_TLS_STARTTLS,          /* offered */
+    LISTEN_TLS_STARTTLS_REQUIRED, /* in the clear no mail is taken, and no password */
+    LISTEN_TLS_IMPLICIT,          /* TLS comes first (RFC 8314 3.3) */
+};
+
 struct config_listener { /* listen NAME { ... } */
     struct config_text name;
     struct config_list addresses;       /* struct net_address */
@@ -29,6 +36,25 @@ struct config_listener { /* listen NAME { ... } */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
     struct config_text socket;          /* a Unix socket instead of addresses: its clients are users of this host, and trusted; empty = none */
     struct config_list peers;           /* uint32_t: user ids that may use the socket; empty = every user */
+    uint8_t tls;                        /* enum config_listen_tls */
+    struct config_text tls_name;        /* which tls block; `default' when not given */
+    uint16_t tls_block;                 /* its index in `tls`, when tls is not off */
+};
+
+/* Certificates of one tls block; more would make the first message of every client's handshake a search. */
+enum { CONFIG_TLS_CERTIFICATES_MAX = 64 };
+enum config_tls_version { TLS_VERSION_1_2 = 0, TLS_VERSION_1_3 };
+
+struct config_certificate { struct config_text chain, key; }; /* paths of PEM files: chain with the host's own certificate first; its private key */
+
+struct config_tls { /* tls NAME { ... } */
+    struct config_text name;
+    struct config_certificate certificates[CONFIG_TLS_CERTIFICATES_MAX]; /* the first is for clients that name no host, or one that none is for */
+    uint32_t certificate_count;
+    uint8_t min_version;                /* enum config_tls_version */
+    bool tickets;                       /* sessions may be resumed */
+    struct config_text file;            /* where it stands, for problems */
+    uint32_t line;
 };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
@@ -86,6 +112,7 @@ struct config {
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    struct config_list tls;           /* struct config_tls */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
     uint32_t uid_base;                /* uid-base N; 0 = not given */

@@ -136,6 +136,15 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "table t { inline a }\ntable t { inline b }", "t:4:7: error: there is another table `t'\n"},
     {OK_ROUTE "table t { file x; format aliases }",
      "t:3:16: error: `file' needs a configuration that is a file\nt:3:19: error: `format' in table `t' is not supported yet\n"},
+    /* tls */
+    {OK_ROUTE "tls t { }", "t:3:1: error: tls `t' lacks `certificate' and `key'; expected certificate PATH; key PATH\n"},
+    {OK_ROUTE "tls t { certificate /c }", "t:3:1: error: tls `t' has a `certificate' without its `key'; expected key PATH behind each certificate\n"},
+    {OK_ROUTE "tls t { key /k }", "t:3:9: error: `key' without a `certificate' before it; expected certificate PATH; key PATH\n"},
+    {OK_ROUTE "tls t { certificate c; key /k }", "t:3:21: error: `certificate' is `c'; expected an absolute path without . or .. in it\n"},
+    {OK_ROUTE "listen a { address *:25; tls maybe }",
+     "t:3:30: error: `tls' is `maybe'; expected off, starttls NAME, starttls-required NAME or implicit NAME\n"},
+    {OK_ROUTE "tls mine { certificate /c; key /k }\nlisten a { address *:25; tls starttls mire }",
+     "t: error: listen `a' names tls `mire', and there is no such block; expected tls NAME { certificate PATH; key PATH }; did you mean `mine'?\n"},
     /* syntax and meaning together, in the order of the lines */
     {"limits { recipients x }\nlisten a {\n  address 1.2.3.4:25\n" OK_ROUTE,
      "t: error: there is no route; expected at least one, such as route default { match any; mx }\n"
@@ -182,7 +191,7 @@ static void test_config_version_must_come_first_and_be_known(void **state)
 static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const later[] = {"tls default { x y }", "milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
+    static const char *const later[] = {"milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
         "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
@@ -211,6 +220,8 @@ static const char whole_text[] =
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
     "listen users { socket /run/s; peers root 1000 }\nmail-domain Users.example\n"
+    "tls default { certificate /c/a.pem; key /c/a.key; certificate \"/c/b c.pem\"; key /c/b.key; min-version 1.3; tickets off }\n"
+    "listen tls { address *:465; tls implicit; max-connections 7 }\nlisten sub { address *:587; tls starttls-required default }\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"
     "sandbox { require all; engine epoll }\nuid-base 70000\n";
 

@@ -21,6 +21,7 @@
     B(TOP,      "",         0, struct config,          "Statements outside of any block.") \
     B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
+    B(TLS,      "tls",      1, struct config_tls,      "Certificates and keys, for the listeners that name the block.") \
     B(TABLE,    "table",    1, struct config_table,    "A named list, usable wherever a list of names is expected.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
@@ -78,7 +79,7 @@ enum {
     V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
     V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of ten user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
-    L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
+    L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
     L(TOP, "masquerade") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
@@ -87,9 +88,10 @@ enum {
     C(LISTEN, "bare-newline", "refuse normalise", bare_newline, "refuse", "What becomes of mail with CR or LF alone: refused, or mended before it is stored.") \
     V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
+    S(LISTEN, "tls", listen_tls, "off | starttls NAME | starttls-required NAME | implicit NAME", 0, "TLS on this listener, with the certificates of the tls block NAME; the block `default' when no name is given. starttls offers it; starttls-required takes no mail in the clear; implicit begins with it. Off when not given.") \
     V(LISTEN, "socket", PATH, socket, "", 0, 0, "A Unix socket instead of addresses, for sendmail(1): the kernel says which user of this host is there, and all who may use it are trusted.") \
     S(LISTEN, "peers", peers, "any | USER ...", 0, "Who may use the socket: names or numbers of users; any when not given. root always may.") \
-    L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") \
+    L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") \
     L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
     \
     S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
@@ -109,6 +111,11 @@ enum {
     L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
     L(RELAY, "auth") L(RELAY, "tls") \
     L(MX, "tls") \
+    \
+    S(TLS, "certificate", certificate, "PATH", KEY_REPEATS, "A PEM file with the certificate of this host and those that lead to a known authority. May be given several times, each with its key behind it: for several names, chosen by what the client asks for (SNI), and for one name with an ECDSA and an RSA key. The first is the default.") \
+    S(TLS, "key", key, "PATH", KEY_REPEATS, "The PEM file with the private key of the certificate before it, RSA or ECDSA, without a password.") \
+    C(TLS, "min-version", "1.2 1.3", min_version, "1.2", "The oldest version of TLS that is spoken.") \
+    V(TLS, "tickets", SWITCH, tickets, "on", 0, 0, "Clients may resume a session without a whole handshake; the keys of their tickets change every few hours.") \
     \
     S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
     S(TABLE, "file", file, "PATH", 0, "A file with one name a line, # begins a comment; read when the configuration is.") \

@@ -65,6 +65,11 @@ struct route_draft { /* a route that is being read; what a reader of route keys 
     struct array matches;      /* struct config_match */
 };
 
+struct tls_draft { /* a tls block that is being read */
+    struct config_tls tls; /* first, since plain fields are found by their offset in it */
+    uint32_t key_count;
+};
+
 struct loader {
     struct config config;
     struct grammar grammar;
@@ -73,6 +78,7 @@ struct loader {
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
     struct array tables;    /* struct table */
+    struct array tls;       /* struct config_tls */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */

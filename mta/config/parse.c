@@ -39,7 +39,7 @@ void set_defaults(struct loader *l, enum config_block block, void *owner)
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE);
+        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TLS);
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }
@@ -273,6 +273,27 @@ static void read_route(struct loader *l, const struct grammar_statement *s, stru
     keep_block(l, &l->routes, s, &draft.route);
 }
 
+static void read_tls(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->tls.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->tls, i, struct config_tls)->name), b->name)) another_error(l, s);
+    }
+    struct tls_draft draft;
+    memset(&draft, 0, sizeof draft);
+    draft.tls.name = image_text(l, b->name);
+    draft.tls.file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, s->place.file, struct source_file)->path));
+    draft.tls.line = s->place.line;
+    set_defaults(l, CONFIG_BLOCK_TLS, &draft.tls);
+    b->owner = &draft;
+    uint32_t errors = l->errors;
+    read_keys(l, b, s->child);
+    if (draft.tls.certificate_count == 0 && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("tls `"), b->name, BYTES("' lacks `certificate' and `key'; expected certificate PATH; key PATH"));
+    else if (draft.tls.certificate_count > draft.key_count && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("tls `"), b->name, BYTES("' has a `certificate' without its `key'; expected key PATH behind each certificate"));
+    keep_block(l, &l->tls, s, &draft.tls);
+}
+
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
@@ -299,6 +320,7 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_LISTEN: read_listener(l, s, &b); break;
     case CONFIG_BLOCK_ROUTE: read_route(l, s, &b); break;
     case CONFIG_BLOCK_TABLE: read_table(l, s, &b); break;
+    case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
 }

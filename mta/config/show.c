@@ -79,6 +79,8 @@ void config_show(const struct config *c, struct buf *out)
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
     const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
     show_keys(c, CONFIG_BLOCK_TOP, c, out);
+    const struct config_tls *tls = CONFIG_ITEMS(c, c->tls, struct config_tls);
+    for (uint32_t i = 0; tls && i < c->tls.count; i++) show_block(c, CONFIG_BLOCK_TLS, config_bytes(c, tls[i].name), &tls[i], out);
     for (uint32_t i = 0; listeners && i < c->listeners.count; i++) {
         show_block(c, CONFIG_BLOCK_LISTEN, config_bytes(c, listeners[i].name), &listeners[i], out);
     }

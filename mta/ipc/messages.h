@@ -78,6 +78,35 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, epoch, 0)                              \
     F(u8, grants, 1)                              /* 0 = the descriptor is the box, 1 = the grants */
 
+/*
+ * ---- TLS ----
+ * Certificates and keys go as memory files: of each certificate, in the order of the configuration, a length of four octets (least first) and the PEM text
+ * of its chain; in KEYS a length and the PEM text of its key behind that. The keyholder wipes what it has read.
+ */
+#define IPC_KEYS_FIELDS(F) \
+    F(u64, generation, 0)                         /* of certificates and keys: grows with every reload */ \
+    F(u32, count, 0)
+#define IPC_KEYS_READ_FIELDS(F) \
+    F(u64, generation, 0)                         \
+    F(u8, good, 1)                                /* 0: none of them is used, those before go on */ \
+    F(bytes, text, 500)                           /* what is wrong */
+#define IPC_CERTIFICATES_FIELDS(F) \
+    F(u64, generation, 0)                         \
+    F(u32, count, 0)
+#define IPC_SIGN_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u64, key, 0)                                /* first eight octets of the SHA-256 of the public key */ \
+    F(u8, kind, 2)                                /* enum tls_key_kind: 1 RSA, octets are the padded block; 2 ECDSA, they are the digest */ \
+    F(bytes, octets, 512)
+#define IPC_SIGNATURE_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, good, 1)                                \
+    F(bytes, octets, 512)
+/* Secrets of which each receiver makes its listeners' ticket keys. */
+#define IPC_TICKETS_FIELDS(F) \
+    F(bytes, current, 32)                         \
+    F(bytes, previous, 32)                        /* or empty */
+
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
     F(u64, connection, 0)                         /* never reused by this acceptor */ \
@@ -324,6 +353,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(11, BOX,            box,            MASTER,    ANY,       1, IPC_BOX_FIELDS) \
     M(12, CONTROL_LISTENER,control_listener,MASTER,  CONTROL,   1, IPC_CONTROL_LISTENER_FIELDS) \
     M(13, VIOLATION,      violation,      ANY,       MASTER,    0, IPC_VIOLATION_FIELDS) \
+    M(14, KEYS,           keys,           MASTER,    KEYHOLDER, 1, IPC_KEYS_FIELDS) \
+    M(15, KEYS_READ,      keys_read,      KEYHOLDER, MASTER,    0, IPC_KEYS_READ_FIELDS) \
+    M(16, CERTIFICATES,   certificates,   MASTER,    RECEIVER,  1, IPC_CERTIFICATES_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \
@@ -359,6 +391,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(66, REREAD_DONE,    reread_done,    DELIVER,   MANAGER,   0, IPC_REREAD_DONE_FIELDS) \
     M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
+    M(75, SIGN,           sign,           RECEIVER,  KEYHOLDER, 0, IPC_SIGN_FIELDS) \
+    M(76, SIGNATURE,      signature,        KEYHOLDER, RECEIVER,  0, IPC_SIGNATURE_FIELDS) \
+    M(77, TICKETS,        tickets,        KEYHOLDER, RECEIVER,  0, IPC_TICKETS_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
     M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS)

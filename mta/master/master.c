@@ -151,7 +151,7 @@ static void turn(struct master *m)
 static int prepare(struct master *m)
 {
     static int (*const steps[])(struct master *) = {
-        open_self, accounts_find, root_open, listeners_open, sockets_open, folders_open, logfile_open, open_signals, start_children,
+        open_self, accounts_find, root_open, listeners_open, sockets_open, folders_open, logfile_open, keys_open, open_signals, start_children,
     };
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int code = steps[i](m);
@@ -165,7 +165,7 @@ int master_run(int config_fd, uint32_t landlock_max)
     struct master *m = &the_master;
     m->config_fd = config_fd;
     m->landlock_max = landlock_max;
-    m->control_fd = m->root_fd = -1;
+    m->control_fd = m->root_fd = m->certificates_fd = -1;
     m->now_ms = clock_mono_ms();
     m->started_wall_us = clock_wall_us();
     enum err e = config_map(config_fd, &m->config);

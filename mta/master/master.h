@@ -84,6 +84,10 @@ struct master {
     uint32_t child_count;
     uint64_t now_ms;
     int64_t started_wall_us;
+    int certificates_fd;          /* what receivers have of certificates; -1 = there are none */
+    uint32_t certificate_count;
+    uint64_t keys_generation;     /* last one read */
+    bool keys_good;               /* the keyholder has them, or there are none */
     bool ready;                   /* every child has been READY once */
     bool stopping;
     bool at_once;                 /* stopping without drain */
@@ -134,6 +138,14 @@ void child_say(enum log_level level, const struct child *c, const char *text);
 /* child_forget - close what belongs to a process that is gone. */
 void child_forget(struct child *c);
 
+/* ---- keys.c: certificates and keys, for receivers and keyholder ---- */
+/* keys_open - read the certificates. Returns 0, or the exit code after one line was logged. */
+int keys_open(struct master *m);
+/* keys_give - to a process that is being started: the keyholder gets the keys, read anew from their files; a receiver the certificates. */
+must_use enum err keys_give(struct master *m, struct child *c);
+/* keys_read - what the keyholder said of them. False when it makes no sense. */
+bool keys_read(struct master *m, const struct ipc_keys_read *k);
+
 /* ---- box.c ---- */
 /* boxes_make - the memory files of every worker's place. Returns 0, or the exit code after one line was logged. */
 int boxes_make(struct master *m);
@@ -151,6 +163,8 @@ void news_manager_asked(struct master *m);
 void news_manager_answered(struct master *m);
 
 /* ---- watch.c ---- */
+/* watch_all_ready - whether everybody has said READY and the keys are good; then work is given out, once. */
+void watch_all_ready(struct master *m);
 void watch_receive(struct master *m, struct child *c);
 void watch_reap(struct master *m);
 /* watch_due - pings, hung children, restarts that are due. watch_deadline - when it has to be called at the latest, monotonic ms. */

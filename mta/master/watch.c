@@ -113,6 +113,12 @@ static void on_ready(struct master *m, struct child *c, const struct ipc_ready *
         give_work(m, c);
         return;
     }
+    watch_all_ready(m);
+}
+
+void watch_all_ready(struct master *m)
+{
+    if (m->ready || !m->keys_good) return;
     for (uint32_t i = 0; i < m->child_count; i++) {
         if (!m->children[i].was_ready) return;
     }
@@ -153,6 +159,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_pong pong;
         struct ipc_drained drained;
         struct ipc_violation violation;
+        struct ipc_keys_read keys_read;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -173,6 +180,8 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
         return true;
+    case IPC_KEYS_READ:
+        return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);
     default:
         return false;
     }

@@ -39,7 +39,8 @@ void process_wake(struct process *p) { p->wake = true; }
 uint16_t process_places(const struct config *c, enum ipc_role role)
 {
     uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers + 1 : role == ROLE_DELIVER ? c->workers.delivers + 1 : 1;
-    must(count >= 1 && count <= ROLE_INSTANCES_MAX);
+    if (role == ROLE_KEYHOLDER && c->tls.count == 0) count = 0;
+    must( count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }
 

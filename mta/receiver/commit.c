@@ -8,6 +8,7 @@
  */
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/tls.h"
 #include "smtp/stamp.h"
 #include "smtp/submission.h"
 
@@ -110,11 +111,15 @@ static struct bytes write_prefix(struct receiver *r, const struct session *s, st
 {
     const struct smtp_server *m = &s->server;
     struct buf out = buf_over(r->scratch + SCRATCH_PREFIX, PREFIX_BYTES_MAX);
+    uint8_t memory[TLS_WORDS_BYTES_MAX];
+    struct buf tls = BUF_OVER(memory);
+    if (s->secured) tls_describe(s->tls, &tls);
     struct smtp_received received = {
         .helo = bytes_of(m->helo, m->helo_len),
         .client_name = session_name(s),
         .client = client_of(s),
         .uid = s->uid,
+        .tls = buf_bytes(&tls),
         .by = m->config->hostname,
         .with = smtp_server_protocol(m),
         .for_address = only_rcpt(s),

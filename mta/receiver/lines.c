@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/server.h"
 #include "smtp/reply.h"
 
 static void put_peer(struct buf *line, const struct session *s)
@@ -28,6 +29,34 @@ void line_connect(struct session *s)
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "connect from ");
     put_peer(line, s);
+    log_end();
+}
+
+void line_secured(struct session *s)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_INFO);
+    BUF_LIT(line, "Anonymous TLS connection established from ");
+    put_peer(line, s);
+    BUF_LIT(line, ": ");
+    tls_describe(s->tls, line);
+    if (tls_resumed(s->tls)) BUF_LIT(line, ", resumed");
+    struct bytes name = tls_server_name(s->tls);
+    if (name.len > 0) {
+        BUF_LIT(line, " to ");
+        log_bytes(line, name);
+    }
+    log_end();
+}
+
+void line_tls_failed(struct session *s, struct bytes why)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_INFO);
+    BUF_LIT(line, "SSL_accept error from ");
+    put_peer(line, s);
+    BUF_LIT(line, ": ");
+    log_bytes(line, why);
     log_end();
 }
 

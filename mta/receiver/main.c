@@ -7,6 +7,7 @@
  * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
+ *              master: CERTIFICATES in. keyholder: SIGN out; SIGNATURE, TICKETS in.
  *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
@@ -30,6 +31,7 @@
 #include "base/log.h"
 #include "mta/process/dispatch.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/server.h"
 
 static enum err make_listeners(struct receiver *r)
 {
@@ -51,6 +53,8 @@ static enum err make_listeners(struct receiver *r)
             .command_timeout_ms = c->timeouts.server_command,
             .data_timeout_ms = c->timeouts.server_data,
             .data_rate_min = c->limits.data_rate,
+            .tls_offered = listeners[i].tls == LISTEN_TLS_STARTTLS || listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
+            .tls_required = listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
         };
     }
     return ERR_NONE;
@@ -63,6 +67,7 @@ static enum err make_parts(struct receiver *r)
     if (e == ERR_NONE) e = names_init(r);
     if (e == ERR_NONE) e = sessions_init(r);
     if (e == ERR_NONE) e = box_init(&r->box, process_epoch(r->process));
+    if (e == ERR_NONE) e = secure_init(r);
     if (e == ERR_NONE) e = writer_init(&r->writer, &r->pool);
     if (e == ERR_NONE) e = ring_watch(r->ring, r->writer.event_fd, (struct ring_token){.kind = TOKEN_WRITER});
     return e;
@@ -131,6 +136,7 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_KEYHOLDER) r->secure.tickets = false;
 }
 
 static bool drain(struct process *p, bool time_is_up)
@@ -229,6 +235,26 @@ void receiver_on_storage(struct process *p, struct ipc_channel *from, const stru
     receiver_of(p)->accepting = m->accepting;
 }
 
+void receiver_on_certificates(struct process *p, struct ipc_channel *from, const struct ipc_certificates *m, int fd)
+{
+    if (!secure_certificates(receiver_of(p), m, fd)) process_violation(p, from, "certificates that cannot be used");
+}
+
+void receiver_on_tickets(struct process *p, struct ipc_channel *from, const struct ipc_tickets *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    tls_tickets(m->current, m->previous);
+    receiver_of(p)->secure.tickets = true;
+}
+
+void receiver_on_signature(struct process *p, struct ipc_channel *from, const struct ipc_signature *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    secure_signature(receiver_of(p), m->request, m->good, m->octets);
+}
+
 static void on_box(struct process *p, const struct ipc_box *m, int fd)
 {
     (void)m;
@@ -236,6 +262,11 @@ static void on_box(struct process *p, const struct ipc_box *m, int fd)
 }
 
 PROCESS_DISPATCH(receiver)
+
+bool receiver_hear(struct process *p, struct ipc_channel *from, const struct ipc_record *record)
+{
+    return receiver_message(p, from, record);
+}
 
 const struct role role_receiver = {
     .id = ROLE_RECEIVER,
@@ -247,7 +278,7 @@ const struct role role_receiver = {
         .sends = true,
     },
     .starts_threads = true,
-    .memory_bytes = 2560ULL * 1024 * 1024, /* all sessions, the pool, the threads' stacks and arenas, the box */
+    .memory_bytes = 4096ULL * 1024 * 1024, /* all sessions, with 30 KiB of OpenSSL's each, the pool, the threads' stacks and arenas, the box */
     .setup = setup,
     .event = on_event,
     .turn = turn,

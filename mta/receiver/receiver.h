@@ -13,6 +13,7 @@
 #include "mta/process/process.h"
 #include "mta/receiver/admission.h"
 #include "mta/receiver/pool.h"
+#include "mta/receiver/secure.h"
 #include "mta/receiver/writer.h"
 #include "smtp/server.h"
 
@@ -77,6 +78,7 @@ enum session_wait {
     WAIT_SYNC,      /* the writer syncs the body, before COMMIT */
     WAIT_MANAGER,   /* COMMIT could not be sent yet */
     WAIT_COMMITTED, /* COMMIT is with the manager */
+    WAIT_TLS,       /* the handshake; what comes is the client's part of it */
 };
 
 struct session { /* lies in pages of its own; an idle one has touched two of them */
@@ -103,8 +105,15 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */
     uint32_t held_at;          /* octets of its first chunk that are eaten */
-    uint32_t sent;             /* octets of the replies that are sent */
+    uint32_t sent;             /* octets of the replies that are sent; under TLS they are encrypted at once, and this is 0 */
     uint32_t lingered;         /* octets thrown away */
+
+    struct tls_session *tls;   /* NULL in the clear */
+    struct flight flight, flight_next; /* of TLS: being sent, or to be sent next; and behind that */
+    bool secured;              /* the handshake is done */
+    bool sending_flight;       /* `sending` is of the flight, not of the replies */
+    bool tls_ended;            /* the client has said that nothing more comes: so ends the connection */
+    bool end_said;             /* ... and so have we */
 
     uint64_t transaction;      /* 0 = none */
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */
@@ -139,6 +148,7 @@ struct receiver {
     uint32_t run_head, run_tail, run_count; /* sessions to be looked at this turn */
     struct heap timers;
     struct smtp_server_config *listeners; /* of config->listeners */
+    struct secure secure;
     struct pool pool;
     struct writer writer;
     struct names *names;
@@ -192,7 +202,13 @@ void sessions_stop(struct receiver *r);
 /* sessions_each - call for every session in use. */
 void sessions_each(struct receiver *r, void (*call)(struct receiver *r, struct session *s));
 
+/* ---- main.c ---- */
+/* receiver_hear - one record of a channel, outside of the loop; false when it is malformed. */
+bool receiver_hear(struct process *p, struct ipc_channel *from, const struct ipc_record *record);
+
 /* ---- steps.c ---- */
+/* session_finish - the last words are said; they are sent, and the session ends. */
+void session_finish(struct receiver *r, struct session *s);
 void sessions_event(struct receiver *r, const struct ring_event *e);
 /* sessions_run - step what was queued. */
 void sessions_run(struct receiver *r);
@@ -255,6 +271,9 @@ static inline struct bytes session_name(const struct session *s)
 /* ---- lines.c ---- */
 void line_connect(struct session *s);
 void line_disconnect(struct session *s);
+/* line_secured - "Anonymous TLS connection established from". line_tls_failed - "SSL_accept error from", with the reason. */
+void line_secured(struct session *s);
+void line_tls_failed(struct session *s, struct bytes why);
 /* line_end - "lost connection after X from", "timeout after X from", "too many errors after X from". */
 void line_end(struct session *s, const char *what);
 /* line_reject - NOQUEUE: what is RCPT, MAIL, DATA, END-OF-MESSAGE or CONNECT. */

@@ -116,6 +116,7 @@ void session_timer(struct receiver *r, struct session *s)
 void session_free(struct receiver *r, struct session *s)
 {
     ring_close(r->ring, s->fd);
+    secure_end(s);
     struct ipc_channel *acceptor = process_channel(r->process, ROLE_ACCEPTOR, 0);
     struct ipc_client_closed closed = {.connection = s->connection, .well = s->well};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
@@ -164,6 +165,10 @@ static void wait_late(struct receiver *r, struct session *s)
     case WAIT_FILE:
     case WAIT_WRITER:
         content_refuse(r, s, 451, (struct enhanced){4, 3, 0}, slow);
+        break;
+    case WAIT_TLS:
+        line_end(s, "timeout");
+        session_shut(r, s);
         break;
     case WAIT_NAME:
         names_give_up(r, s);
@@ -257,7 +262,9 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     box_open(&r->box, s->index, m->connection);
     box_slot(&r->box, s->index)->peer = m->client;
     smtp_server_init(&s->server, &r->listeners[m->listener]);
-    if (m->refuse_code != 0) {
+    if (m->refuse_code != 0 && listener->tls == LISTEN_TLS_IMPLICIT) {
+        s->refused = s->connect_said = true; /* a refusal in the clear is nothing that this client reads */
+    } else if (m->refuse_code != 0) {
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
         s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
@@ -266,6 +273,7 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     } else {
         names_ask(r, s);
     }
+    if (listener->tls == LISTEN_TLS_IMPLICIT) secure_first(r, s);
     session_queue(r, s);
     session_timer(r, s);
     return true;

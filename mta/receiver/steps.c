@@ -28,8 +28,8 @@ static void last_said(struct receiver *r, struct session *s)
     session_listen(r, s);
 }
 
-/* finish - SMTP_NEED_CLOSE. */
-static void finish(struct receiver *r, struct session *s)
+/* Of SMTP_NEED_CLOSE, too. */
+void session_finish(struct receiver *r, struct session *s)
 {
     if (s->server.errors > s->server.config->errors_max) line_end(s, "too many errors");
     mail_forget(r, s);
@@ -78,7 +78,7 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
         commit_begin(r, s);
         break;
     case SMTP_NEED_TLS:
-        smtp_server_tls(&s->server, SMTP_TLS_NOT_NOW, &s->fx);
+        secure_starttls(r, s);
         break;
     case SMTP_NEED_ABORT:
         content_fault(r, s);
@@ -87,7 +87,7 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     default:
         must(need == SMTP_NEED_CLOSE);
         content_fault(r, s);
-        finish(r, s);
+        session_finish(r, s);
         break;
     }
 }
@@ -133,7 +133,7 @@ static void eat_held(struct receiver *r, struct session *s)
         struct bytes in = bytes_from(pool_bytes(&r->pool, s->held.first), s->held_at);
         uint32_t used = eat(r, s, in);
         s->held_at += used;
-        if (used < in.len || s->held.count == 0) continue; /* it waits, or finish() has given all back */
+        if (used < in.len || s->held.count == 0) continue; /* it waits, or session_finish() has given all back */
         chain_drop_first(&r->pool, &s->held);
         s->held_at = 0;
     }
@@ -180,6 +180,11 @@ static void run_fresh(struct receiver *r, struct session *s)
 static void flush(struct receiver *r, struct session *s)
 {
     must(!s->fx.out.overflow && s->sent <= s->fx.out.len);
+    /* What was said before the handshake, 220 to STARTTLS, goes in the clear. */
+    if (s->tls && !(s->wait == WAIT_TLS && s->sent < s->fx.out.len)) {
+        secure_flush(r, s);
+        return;
+    }
     if (s->sending || s->sent == s->fx.out.len) return;
     const struct ring_token token = {TOKEN_SEND, s->generation, s->index};
     if (ring_send(r->ring, s->fd, token, s->reply + s->sent, s->fx.out.len - s->sent) != ERR_NONE) {
@@ -190,9 +195,15 @@ static void flush(struct receiver *r, struct session *s)
     s->write_until_ms = r->now_ms + r->config->timeouts.server_command;
 }
 
+static bool wants_input(const struct session *s)
+{
+    return (session_goes_on(s) && s->held.count == 0) || (s->stage == STAGE_OPEN && s->wait == WAIT_TLS);
+}
+
 static void run(struct receiver *r, struct session *s)
 {
     s->running = true;
+    if (s->tls && s->fresh.len > 0 && s->stage <= STAGE_OPEN) secure_input(r, s);
     if (s->gone && s->stage != STAGE_SHUT) {
         if (s->stage <= STAGE_OPEN) line_end(s, "lost connection");
         session_shut(r, s);
@@ -200,8 +211,12 @@ static void run(struct receiver *r, struct session *s)
     if (s->stage == STAGE_FRESH) run_fresh(r, s);
     else if (s->stage == STAGE_OPEN) run_open(r, s);
     if (s->stage == STAGE_OPEN || s->stage == STAGE_LAST) flush(r, s);
-    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len) last_said(r, s);
-    if (session_goes_on(s) && s->held.count == 0) session_listen(r, s);
+    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len && s->flight.len == 0) last_said(r, s);
+    if (s->tls_ended && session_goes_on(s) && s->held.count == 0) {
+        line_end(s, "lost connection");
+        session_shut(r, s);
+    }
+    if (wants_input(s)) session_listen(r, s);
     s->running = false;
     if (s->stage != STAGE_SHUT) session_timer(r, s);
     else if (ring_is_idle(r->ring, s->fd) && !s->queued) session_free(r, s);
@@ -237,6 +252,9 @@ static void on_sent(struct receiver *r, struct session *s, const struct ring_eve
     s->sending = false;
     if (e->result <= 0) {
         s->gone = true;
+    } else if (s->sending_flight) {
+        s->write_until_ms = 0;
+        secure_sent(s, (uint32_t)e->result);
     } else {
         s->sent += (uint32_t)e->result;
         must(s->sent <= s->fx.out.len);
@@ -244,7 +262,8 @@ static void on_sent(struct receiver *r, struct session *s, const struct ring_eve
         if (s->sent == s->fx.out.len) s->sent = s->fx.out.len = 0;
     }
     /* Mostly there is nothing to do now: the client has its answer, and the next command is awaited already. */
-    if (s->gone || s->stage != STAGE_OPEN || s->wait == WAIT_OUT || s->fx.out.len > 0) session_queue(r, s);
+    if (s->gone || s->stage != STAGE_OPEN || s->wait == WAIT_OUT || s->fx.out.len > 0 || s->flight.len > 0) session_queue(r, s);
+    s->sending_flight = false;
 }
 
 void sessions_event(struct receiver *r, const struct ring_event *e)
