@@ -200,6 +200,32 @@ static void check_listen_tls(struct loader *l)
     }
 }
 
+/* check_listen_auth - the auth block that each listener names; passwords are taken under TLS only, so there must be some. */
+static void check_listen_auth(struct loader *l, bool *trusted)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct bytes wanted = image_bytes_of(l, a->auth), name = image_bytes_of(l, a->name);
+        struct nearest near = nearest_to(wanted);
+        uint32_t found = 0;
+        if (wanted.len == 0 && a->owners_table.len > 0)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name, BYTES("' has `sender-logins' without `auth': nobody can log in there"));
+        if (wanted.len == 0) continue;
+        *trusted = true;
+        for (; found < l->auths.count; found++) {
+            struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->auths, found, struct config_auth)->name);
+            nearest_offer(&near, other);
+            if (bytes_equal(other, wanted)) break;
+        }
+        a->auth_block = (uint16_t)found;
+        if (found == l->auths.count)
+            error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), name, BYTES("' names auth `"), wanted,
+                               BYTES("', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }")));
+        else if (a->tls == LISTEN_TLS_OFF)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name, BYTES("' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only"));
+    }
+}
+
 /* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
 static void check_mailbox_user(struct loader *l)
 {
@@ -221,6 +247,7 @@ void check_whole(struct loader *l)
     fill_queue(l);
     check_listeners(l, &trusted);
     check_listen_tls(l);
+    check_listen_auth(l, &trusted);
     check_mailbox_user(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mta/config/load.h"
+#include "smtp/sasl.h"
 #include "mta/config/values.h"
 
 struct block { /* a block that is being read */
@@ -39,7 +40,7 @@ void set_defaults(struct loader *l, enum config_block block, void *owner)
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TLS);
+        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TLS && row->block != CONFIG_BLOCK_AUTH);
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }
@@ -294,6 +295,24 @@ static void read_tls(struct loader *l, const struct grammar_statement *s, struct
     keep_block(l, &l->tls, s, &draft.tls);
 }
 
+static void read_auth(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->auths.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->auths, i, struct config_auth)->name), b->name)) another_error(l, s);
+    }
+    struct config_auth auth;
+    memset(&auth, 0, sizeof auth);
+    auth.name = image_text(l, b->name);
+    b->owner = &auth;
+    uint32_t errors = l->errors;
+    read_keys(l, b, s->child);
+    if (auth.mechanisms == 0) auth.mechanisms = SMTP_SASL_BIT(SMTP_SASL_PLAIN) | SMTP_SASL_BIT(SMTP_SASL_LOGIN) | SMTP_SASL_BIT(SMTP_SASL_SCRAM_SHA_256);
+    if ((auth.file.len > 0) == (auth.dovecot.len > 0) && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("auth `"), b->name, BYTES("' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH"));
+    if (l->auths.count >= CONFIG_AUTHS_MAX) CONFIG_ERROR(l, s->place, BYTES("more than 16 blocks `auth'"));
+    keep_block(l, &l->auths, s, &auth);
+}
+
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
@@ -321,6 +340,7 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_ROUTE: read_route(l, s, &b); break;
     case CONFIG_BLOCK_TABLE: read_table(l, s, &b); break;
     case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
+    case CONFIG_BLOCK_AUTH: read_auth(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
 }

@@ -96,6 +96,8 @@ static void remember(struct commit *c, struct ipc_channel *from, const struct ip
     c->bytes = in->prefix.len + in->body_bytes;
     c->client_name_len = keep(c->client_name, sizeof c->client_name, in->client_name.len ? in->client_name : BYTES("unknown"));
     c->sender_len = keep(c->sender, sizeof c->sender, in->sender);
+    c->mechanism = in->mechanism;
+    c->login_len = keep(c->login, sizeof c->login, in->login);
     c->message_id_len = keep(c->message_id, sizeof c->message_id, in->message_id);
 }
 
@@ -130,7 +132,7 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
     if (in->prefix.len) memcpy(prefix, in->prefix.ptr, in->prefix.len);
     struct record_message r = {
         .arrival_wall_us = process_now_wall_us(p),
-        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED | MAIL_LOCAL),
+        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED | MAIL_LOCAL | MAIL_AUTHENTICATED),
         .ret = in->ret,
         .origin = {ipc_peer_index(from), ipc_peer_epoch(from), in->transaction},
         .client = in->client,

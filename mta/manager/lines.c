@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "smtp/sasl.h"
 
 static struct buf *begin(const char *daemon, struct message_id id)
 {
@@ -32,6 +33,12 @@ void line_committed(struct manager *m, const struct commit *c, struct message_id
         buf_put_c(line, '[');
         net_print_ip(line, &c->client);
         buf_put_c(line, ']');
+        if (c->login_len) {
+            BUF_LIT(line, ", sasl_method=");
+            buf_put(line, smtp_sasl_name((enum smtp_sasl_mechanism)c->mechanism));
+            BUF_LIT(line, ", sasl_username=");
+            log_bytes(line, bytes_of(c->login, c->login_len));
+        }
     }
     log_end();
 

@@ -202,5 +202,9 @@ enum err child_start(struct master *m, struct child *c)
     if (e == ERR_NONE) e = connect_peers(m, c);
     if (e == ERR_NONE) e = boxes_give(m, c);
     if (c->role == ROLE_MANAGER) news_manager_came(m, c);
+    if (c->role == ROLE_AUTHD) {
+        auth_forget(m);
+        auth_look(m);
+    }
     return e;
 }

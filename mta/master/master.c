@@ -112,6 +112,7 @@ static int timeout_ms(const struct master *m)
     uint64_t at = watch_deadline(m);
     if (stop_deadline(m) < at) at = stop_deadline(m);
     if (notify_deadline() < at) at = notify_deadline();
+    if (auth_deadline(m) < at) at = auth_deadline(m);
     uint64_t now = clock_mono_ms();
     if (at <= now) return 0;
     return at - now < LONGEST_MS ? (int)(at - now) : LONGEST_MS;
@@ -142,6 +143,7 @@ static void turn(struct master *m)
     }
     if (got > 0 && fds[0].revents != 0) read_signals(m);
     watch_due(m);
+    auth_look(m);
     notify_alive(m->now_ms);
     flush_channels(m);
     log_flush();

@@ -35,6 +35,13 @@ enum {
 
 struct account { uint32_t uid, gid; };
 
+struct auth_seen { /* a password file as it was given */
+    bool given, complained;
+    ino_t inode;
+    off_t bytes;
+    struct timespec modified;
+};
+
 struct listener {
     uint16_t listen_block;        /* index in the configuration */
     struct net_address address;
@@ -86,6 +93,8 @@ struct master {
     int64_t started_wall_us;
     int certificates_fd;          /* what receivers have of certificates; -1 = there are none */
     uint32_t certificate_count;
+    struct auth_seen auth_seen[CONFIG_AUTHS_MAX]; /* password files that the auth process has */
+    uint64_t auth_look_ms;        /* when to look at them again */
     uint64_t keys_generation;     /* last one read */
     bool keys_good;               /* the keyholder has them, or there are none */
     bool ready;                   /* every child has been READY once */
@@ -139,6 +148,14 @@ void child_say(enum log_level level, const struct child *c, const char *text);
 void child_forget(struct child *c);
 
 /* ---- keys.c: certificates and keys, for receivers and keyholder ---- */
+/* ---- auth.c ---- */
+/* auth_forget - a new auth process has nothing. auth_look - give it password files that have changed, once a second. auth_deadline - when to look. */
+void auth_forget(struct master *m);
+void auth_look(struct master *m);
+uint64_t auth_deadline(const struct master *m);
+/* auth_connect - the auth process wants a connection to Dovecot. False when it makes no sense. */
+bool auth_connect(struct master *m, const struct ipc_auth_connect *ask);
+
 /* keys_open - read the certificates. Returns 0, or the exit code after one line was logged. */
 int keys_open(struct master *m);
 /* keys_give - to a process that is being started: the keyholder gets the keys, read anew from their files; a receiver the certificates. */

@@ -131,7 +131,7 @@ static enum want decide(const struct config *c, const struct admission_case *k, 
     struct net_address address;
     parse(k->rcpt, &rcpt);
     assert_true(net_parse_ip(bytes_of_cstr(client), &address));
-    struct admission_question q = {&rcpt, bytes_of_cstr(k->sender), &address, k->trusted, false};
+    struct admission_question q = {&rcpt, bytes_of_cstr(k->sender), &address, k->trusted, false, false};
     admission_decide(c, &q, a);
     if (a->taken) return TAKEN;
     switch (a->answer.code) {
@@ -187,7 +187,7 @@ static void test_admission_decide_trusted_and_local_take_routes_of_their_own(voi
     struct net_address address;
     parse("<bob@example.com>", &rcpt);
     assert_true(net_parse_ip(BYTES("10.0.0.1"), &address));
-    struct admission_question q = {&rcpt, BYTES(""), &address, true, true};
+    struct admission_question q = {&rcpt, BYTES(""), &address, true, false, true};
     admission_decide(c, &q, &a);
     assert_true(a.taken && a.route == 0);
     q.local = false;

@@ -58,7 +58,8 @@ static uint32_t flags_of(const struct session *s)
     if (smtp_server_content_8bit(m)) flags |= MAIL_BODY_8BIT;
     /* Octets over 127 in a header of mail that did not say SMTPUTF8 are old and common: they need no next hop that knows it. */
     if (m->mail.smtputf8 && (m->mail.sender.non_ascii || s->rcpt_non_ascii || m->header.has_8bit)) flags |= MAIL_NEEDS_SMTPUTF8;
-    if (s->trusted) flags |= MAIL_TRUSTED;
+    if (session_is_ours(s)) flags |= MAIL_TRUSTED;
+    if (s->login_len > 0) flags |= MAIL_AUTHENTICATED;
     if (s->local) flags |= MAIL_LOCAL;
     return flags;
 }
@@ -89,7 +90,7 @@ static struct bytes put_missing(const struct receiver *r, const struct session *
 {
     uint8_t memory[64];
     struct buf number = BUF_OVER(memory);
-    uint32_t missing = s->local ? smtp_submission_missing(&s->server.header) : 0;
+    uint32_t missing = s->local || s->login_len > 0 ? smtp_submission_missing(&s->server.header) : 0;
     struct smtp_submission own = {
         .sender = s->server.mail.sender.whole,
         .host = config_bytes(r->config, r->config->hostname),
@@ -192,6 +193,8 @@ static enum err send_commit(struct receiver *r, const struct session *s, struct 
         .helo = bytes_of(m->helo, m->helo_len),
         .sender = m->mail.sender.whole,
         .envid = m->mail.envid,
+        .mechanism = s->login_len > 0 ? s->login_by : 0,
+        .login = bytes_of(s->login, s->login_len),
         .rcpt_count = s->rcpt_count,
         .header_bytes = m->header.header_bytes,
         .content = content_of(r, s),

@@ -134,6 +134,7 @@ void session_shut(struct receiver *r, struct session *s)
     if (!s->refused && !s->local) line_disconnect(s);
     s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
+    login_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
     s->fresh = (struct bytes){0};
@@ -156,6 +157,12 @@ static void wait_late(struct receiver *r, struct session *s)
 {
     static const struct bytes slow = BYTES_INIT("Temporary failure of the queue; try again later");
     switch (s->wait) {
+    case WAIT_AUTH:
+        login_late(r, s);
+        break;
+    case WAIT_SPENT:
+        login_spent(r, s, false, 0);
+        break;
     case WAIT_MAILBOX:
         mail_mailbox_checked(r, s, 2);
         break;
@@ -252,6 +259,7 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     s->listener = m->listener;
     s->client = m->client;
     s->uid = m->uid;
+    s->local_address = m->local;
     /* Looked up here too: who may relay is not left to one process alone. */
     s->local = m->local.family == NET_NONE && config_admits_peer(r->config, listener, m->uid);
     s->trusted = s->local || (m->trusted && config_trusts(r->config, listener, &m->client));
