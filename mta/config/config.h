@@ -91,6 +91,9 @@ struct config_match {
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
 };
 
+/* How much TLS a route wants. */
+enum config_route_tls { ROUTE_TLS_DEFAULT = 0, ROUTE_TLS_OFF, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY };
+
 struct config_route { /* route NAME { ... }, in file order */
     struct config_text name;
     struct config_list matches;  /* struct config_match; all must hold */
@@ -101,6 +104,9 @@ struct config_route { /* route NAME { ... }, in file order */
     uint16_t relay_port;
     bool relay_is_address;
     struct net_address relay_address;/* when it is one; port set */
+    bool relay_tls_first;            /* RELAY: smtps: TLS comes before the banner */
+    uint8_t tls;                     /* RELAY, MX: enum config_route_tls; DEFAULT only while it is read */
+    bool tls_dane;                   /* MX, RELAY: where the host has TLSA records that can be believed, they decide */
     struct config_text maildir;      /* MAILDIR: absolute path with {domain} and {local} */
     uint16_t reject_code;            /* REJECT: 4yz or 5yz */
     struct config_text reject_text;  /* without code; may begin with an enhanced status */
@@ -178,6 +184,7 @@ struct config {
     struct {
         struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */
         uint16_t mx_port;             /* 25 */
+        struct config_text ca_file;   /* authorities for `tls verify` */
     } connect;
     struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
     struct {

@@ -121,8 +121,12 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; relay smtp://x:99999 }",
      "t:2:28: error: `relay' is `smtp://x:99999'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)\n"},
     {"route r { match any; relay smtps://x:465 { auth y; tls verify; foo } }",
-     "t:2:28: error: `smtps:' in relay is not supported yet; expected smtp://HOST:PORT\nt:2:44: error: `auth' in relay is not supported yet\n"
-     "t:2:52: error: `tls' in relay is not supported yet\nt:2:64: error: unknown key `foo' in relay\n"},
+     "t:2:44: error: `auth' in relay is not supported yet\n"
+     "t:2:64: error: unknown key `foo' in relay\n"},
+    {"route r { match any; relay smtps://x { tls opportunistic } }", "t:2:22: error: smtps: begins with TLS; expected tls encrypt or tls verify\n"},
+    {"route r { match any; mx { tls verify encrypt } }",
+     "t:2:38: error: `tls' is `encrypt'; expected off, opportunistic, encrypt or verify, and dane beside the last three\n"},
+    {"route r { match any; mx { tls off dane } }", "t:2:27: error: `tls off' and `dane' contradict each other\n"},
     {"route r { match any; maildir m/{local} }", "t:2:30: error: `maildir' is `m/{local}'; expected an absolute path without . or .. in it\n"},
     {"route r { match any; maildir /m/{user} }", "t:2:30: error: `maildir' is `/m/{user}'; expected no braces but {domain} and {local}\n"},
     {"route r { match any; reject 250 fine }",
@@ -228,8 +232,9 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
-    "route a { match rcpt-domain ours B.example; match client nets; relay smtp://[::1]; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
+    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
     "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\" }\n"
+    "route m { match rcpt-domain t.example; mx { tls dane encrypt } }\n"
     "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
@@ -276,8 +281,8 @@ static void check_route_a(const struct config *c)
     assert_true(bytes_equal(config_bytes(c, names[2]), BYTES("c.example")));
     assert_true(bytes_equal(config_bytes(c, m[0].words), BYTES("ours B.example")));
     assert_int_equal(m[1].prefixes.count, 2);
-    assert_int_equal(a->relay_port, 25);
-    assert_true(a->relay_is_address && a->relay_address.family == NET_IPV6 && a->relay_address.port == 25);
+    assert_int_equal(a->relay_port, 465);
+    assert_true(a->relay_is_address && a->relay_address.family == NET_IPV6 && a->relay_address.port == 465 && a->relay_tls_first);
     assert_true(a->source_ipv4.family == NET_IPV4 && a->source_ipv6.family == NET_IPV6);
     assert_int_equal(a->connections_max, c->limits.destination_connections);
 }

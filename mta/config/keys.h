@@ -99,8 +99,8 @@ enum {
     \
     S(ROUTE, "match", match, "any | local | trusted | authenticated | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket; authenticated clients are trusted too. Kinds without words may be joined: authenticated or local.") \
-    S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
-    S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
+    S(ROUTE, "relay", relay, "smtp://HOST:PORT | smtps://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given; smtps begins with TLS, and its port is 465. A block behind it may say tls off | opportunistic | encrypt | verify, and dane beside opportunistic or encrypt; opportunistic for smtp and encrypt for smtps when not given.") \
+    S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain. A block behind it may say tls, with the words of relay; opportunistic when not given.") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
     S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \
@@ -112,8 +112,8 @@ enum {
     V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
     L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
-    L(RELAY, "auth") L(RELAY, "tls") \
-    L(MX, "tls") \
+    L(RELAY, "auth") S(RELAY, "tls", relay_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
+    S(MX, "tls", mx_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
     \
     S(TLS, "certificate", certificate, "PATH", KEY_REPEATS, "A PEM file with the certificate of this host and those that lead to a known authority. May be given several times, each with its key behind it: for several names, chosen by what the client asks for (SNI), and for one name with an ECDSA and an RSA key. The first is the default.") \
     S(TLS, "key", key, "PATH", KEY_REPEATS, "The PEM file with the private key of the certificate before it, RSA or ECDSA, without a password.") \
@@ -177,6 +177,7 @@ enum {
     V(RESOLVER, "timeout", TIME_MS, resolver.timeout_ms, "30s", 100, CONFIG_HOUR, "Until a look-up counts as failed for now.") \
     \
     S(CONNECT, "allow", allow, "PREFIX ...", 0, "Networks that MX targets may be in although they are loopback, reserved, or this host's.") \
+    V(CONNECT, "ca-file", PATH, connect.ca_file, "/etc/ssl/certs/ca-certificates.crt", 0, 0, "Authorities whose certificates count for tls verify: a PEM file.") \
     V(CONNECT, "mx-port", PORT, connect.mx_port, "25", 1, 65535, "The port that MX targets are connected to.") \
     \
     V(MAILBOX, "user", USER, mailbox.user, "", 0, 0, "The user that Maildirs belong to; the process's own when not given.") \

@@ -8,7 +8,7 @@
 #include "smtp/address.h"
 
 enum {
-    RELAY_PORT_DEFAULT = 25,
+    RELAY_PORT_DEFAULT = 25, RELAY_PORT_TLS = 465,
     REJECT_TEXT_BYTES_MAX = 400, /* with "550 " and a recipient of 256 it stays below a reply line of 512 twice over */
 };
 
@@ -126,7 +126,7 @@ static bool host_and_port(struct bytes text, struct config_route *r, struct byte
     uint32_t colon = bytes_find_last(text, ':');
     bool literal = text.len > 0 && text.ptr[0] == '[';
     bool has_port = colon < text.len && !(literal && bytes_find(text, ']') > colon);
-    uint64_t port = RELAY_PORT_DEFAULT;
+    uint64_t port = r->relay_tls_first ? (uint64_t)RELAY_PORT_TLS : (uint64_t)RELAY_PORT_DEFAULT;
     if (has_port && (!bytes_to_u64(bytes_from(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) return false;
     *host = has_port ? bytes_slice(text, 0, colon) : text;
     if (literal) {
@@ -146,19 +146,23 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     struct grammar_statement plain = *s;
     plain.has_block = false;
     set_action(l, s, r, ACTION_RELAY);
-    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY);
+    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY, owner);
     if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
     struct bytes url = word_of(l, s, 1), host;
-    if (bytes_starts(url, BYTES("smtps://")) || bytes_starts(url, BYTES("lmtp:"))) {
+    r->relay_tls_first = bytes_starts(url, BYTES("smtps://"));
+    if (bytes_starts(url, BYTES("lmtp:"))) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
                      BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
         return;
     }
-    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), r, &host)) {
+    if (!(r->relay_tls_first || bytes_starts(url, BYTES("smtp://"))) || !host_and_port(bytes_from(url, r->relay_tls_first ? 8 : 7), r, &host)) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
                      BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
         return;
     }
+    if (r->tls == ROUTE_TLS_DEFAULT) r->tls = r->relay_tls_first ? ROUTE_TLS_ENCRYPT : ROUTE_TLS_OPPORTUNISTIC;
+    if (r->relay_tls_first && r->tls < ROUTE_TLS_ENCRYPT)
+        CONFIG_ERROR(l, s->place, BYTES("smtps: begins with TLS; expected tls encrypt or tls verify"));
     r->relay_host = image_text(l, host);
 }
 
@@ -167,7 +171,9 @@ void read_key_mx(struct loader *l, const struct grammar_statement *s, void *owne
     struct grammar_statement plain = *s;
     plain.has_block = false;
     set_action(l, s, &((struct route_draft *)owner)->route, ACTION_MX);
-    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_MX);
+    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_MX, owner);
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (r->tls == ROUTE_TLS_DEFAULT) r->tls = ROUTE_TLS_OPPORTUNISTIC;
     (void)take_words(l, &plain, 0, 0, BYTES(""));
 }
 
@@ -305,11 +311,12 @@ void show_key_relay(const struct config *c, const void *owner, struct buf *out)
     const struct config_route *r = owner;
     if (r->action != ACTION_RELAY) return;
     bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
-    buf_put_cstr(out, literal ? "    relay smtp://[" : "    relay smtp://");
+    buf_put_cstr(out, r->relay_tls_first ? "    relay smtps://" : "    relay smtp://");
+    if (literal) buf_put_c(out, '[');
     buf_put(out, config_bytes(c, r->relay_host));
     buf_put_cstr(out, literal ? "]:" : ":");
     buf_put_u64(out, r->relay_port);
-    buf_put_c(out, '\n');
+    show_route_tls(r, out);
 }
 
 static void show_action(const void *owner, enum config_action action, struct buf *out)
@@ -318,7 +325,8 @@ static void show_action(const void *owner, enum config_action action, struct buf
     if (r->action != action) return;
     BUF_LIT(out, "    ");
     buf_put(out, action_names[action]);
-    buf_put_c(out, '\n');
+    if (action == ACTION_MX) show_route_tls(r, out);
+    else buf_put_c(out, '\n');
 }
 
 void show_key_mx(const struct config *c, const void *owner, struct buf *out)

@@ -91,3 +91,67 @@ void show_key_listen_tls(const struct config *c, const void *owner, struct buf *
     put_word(out, config_bytes(c, a->tls_name));
     buf_put_c(out, '\n');
 }
+
+/* ---- how a route sends ---- */
+
+static const struct bytes route_words[] = {
+    [ROUTE_TLS_OFF] = BYTES_INIT("off"), [ROUTE_TLS_OPPORTUNISTIC] = BYTES_INIT("opportunistic"), [ROUTE_TLS_ENCRYPT] = BYTES_INIT("encrypt"),
+    [ROUTE_TLS_VERIFY] = BYTES_INIT("verify"),
+};
+enum { ROUTE_WORDS = sizeof route_words / sizeof route_words[0] };
+
+/* read_route_word - one word of `tls`; false when it is none, or the second of its kind. */
+static bool read_route_word(struct config_route *r, struct bytes word)
+{
+    if (bytes_equal(word, BYTES("dane"))) {
+        bool first = !r->tls_dane;
+        r->tls_dane = true;
+        return first;
+    }
+    for (uint8_t i = ROUTE_TLS_OFF; i < ROUTE_WORDS; i++) {
+        if (!bytes_equal(word, route_words[i]) || r->tls != ROUTE_TLS_DEFAULT) continue;
+        r->tls = i;
+        return true;
+    }
+    return false;
+}
+
+static void read_route_tls(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    static const struct bytes expected = BYTES_INIT("off, opportunistic, encrypt or verify, and dane beside the last three");
+    if (!take_words(l, s, 1, 2, expected)) return;
+    for (uint32_t i = 1; i < s->word_count; i++) {
+        if (bytes_equal(word_of(l, s, i), BYTES("sts"))) {
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`tls sts' is not supported yet; expected "), expected);
+        } else if (!read_route_word(r, word_of(l, s, i))) {
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`tls' is `"), word_of(l, s, i), BYTES("'; expected "), expected);
+        }
+    }
+    if (r->tls == ROUTE_TLS_DEFAULT && r->tls_dane && r->action == ACTION_MX) r->tls = ROUTE_TLS_OPPORTUNISTIC;
+    if (r->tls == ROUTE_TLS_OFF && r->tls_dane) CONFIG_ERROR(l, s->place, BYTES("`tls off' and `dane' contradict each other"));
+}
+
+void read_key_relay_tls(struct loader *l, const struct grammar_statement *s, void *owner) { read_route_tls(l, s, owner); }
+void read_key_mx_tls(struct loader *l, const struct grammar_statement *s, void *owner) { read_route_tls(l, s, owner); }
+
+/* Both are printed with their action. */
+void show_key_relay_tls(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)c;
+    (void)owner;
+    (void)out;
+}
+
+void show_key_mx_tls(const struct config *c, const void *owner, struct buf *out) { show_key_relay_tls(c, owner, out); }
+
+void show_route_tls(const struct config_route *r, struct buf *out)
+{
+    BUF_LIT(out, " {\n        tls");
+    if (r->tls_dane) BUF_LIT(out, " dane");
+    if (r->tls > ROUTE_TLS_DEFAULT && r->tls < ROUTE_WORDS) {
+        buf_put_c(out, ' ');
+        buf_put(out, route_words[r->tls]);
+    }
+    BUF_LIT(out, "\n    }\n");
+}

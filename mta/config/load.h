@@ -175,8 +175,10 @@ void set_defaults(struct loader *l, enum config_block block, void *owner);
 /* parse_tree - walk the whole tree: tables, then the rest. */
 void parse_tree(struct loader *l, uint32_t first);
 
-/* parse_details - the block behind a key, whose keys are all for later: refuse each by name. */
-void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block);
+/* parse_details - the block behind a key; owner is what its keys write into. */
+void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block, void *owner);
+/* show_route_tls - the block behind relay or mx, and the end of the line. */
+void show_route_tls(const struct config_route *r, struct buf *out);
 
 /* take_words - whether a statement has min..max words behind its key and no block; reports otherwise. `expected` says what belongs there. */
 bool take_words(struct loader *l, const struct grammar_statement *s, uint32_t min, uint32_t max, struct bytes expected);

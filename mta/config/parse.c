@@ -155,9 +155,9 @@ static void read_keys(struct loader *l, struct block *b, uint32_t first)
     }
 }
 
-void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block)
+void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block, void *owner)
 {
-    struct block b = {.kind = block};
+    struct block b = {.kind = block, .owner = owner};
     read_keys(l, &b, s->child);
 }
 

@@ -14,7 +14,7 @@
 #include "base/limits.h"
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
-enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024 };
+enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024, IPC_SECRECY_BYTES_MAX = 1282 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -261,6 +261,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(bytes, host, HOST_NAME_BYTES_MAX)           /* name for the worker's texts */ \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(u8, helo_only, 1)                           /* last time the remote closed at EHLO: say HELO */ \
+    F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* how much TLS: mta/ipc/secrecy.h */ \
     F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* 19 octets each: family, ip[16], port */
 #define IPC_CONNECTED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -277,6 +278,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, connection, 0)                         \
     F(addr, remote, 0)                            \
     F(u8, helo_only, 1)                           \
+    F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* as in CONNECT */ \
     F(bytes, host, HOST_NAME_BYTES_MAX)           \
     F(bytes, helo, HOST_NAME_BYTES_MAX)
 #define IPC_ATTEMPT_RCPTS_FIELDS(F) \
@@ -311,6 +313,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 #define IPC_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
     F(u8, helo_only_next, 1)                      /* the remote closed at EHLO: a new connection may try HELO */ \
+    F(u8, clear_next, 1)                          /* TLS failed where it was not demanded: a new connection may do without */ \
     F(u8, reuse_off, 1)                           /* the remote said 421 after a message: do not reuse connections to it for now */ \
     IPC_VERDICT(F)                                /* class 0 = it ended well */
 #define IPC_CLOSE_FIELDS(F) F(u64, connection, 0) /* say QUIT and close */

@@ -94,6 +94,7 @@ struct site {
     uint32_t hosts_failed;            /* bits by place in the list: not to be tried again before the site is looked up anew or was down */
     uint32_t rotation;                /* spreads connections over hosts of equal preference (RFC 5321 5.1) */
     bool helo_only, reuse_off;
+    bool clear;                       /* TLS was tried, and failed where it is not demanded: not again before the next look-up */
     bool may_recover;                 /* some host of this round failed in a way that a later try may mend */
     bool secure;
     uint8_t resolver_deaths;          /* while it was being asked for */

@@ -132,20 +132,17 @@ static enum err open_server(struct receiver *r, struct bytes file, uint32_t coun
     return e;
 }
 
-bool secure_certificates(struct receiver *r, const struct ipc_certificates *m, int fd)
+void secure_certificates(struct receiver *r, const struct ipc_certificates *m, int fd)
 {
     struct stat st;
-    if (r->config->tls.count == 0 || m->count == 0 || m->count > TLS_CERTIFICATES_ALL_MAX || r->config->listeners.count == 0) {
-        close(fd);
-        return r->config->listeners.count == 0;
-    }
-    void *file = fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= UINT32_MAX ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    bool wanted = r->config->tls.count > 0 && r->config->listeners.count > 0 && m->count > 0 && m->count <= TLS_CERTIFICATES_ALL_MAX;
+    bool sized = fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= UINT32_MAX;
+    void *file = wanted && sized ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     close(fd);
-    if (file == MAP_FAILED) return false;
-    enum err e = open_server(r, bytes_of(file, (uint32_t)st.st_size), m->count);
-    munmap(file, (size_t)st.st_size);
+    if (!wanted) return;
+    enum err e = file != MAP_FAILED ? open_server(r, bytes_of(file, (uint32_t)st.st_size), m->count) : ERR_NO_MEMORY;
+    if (file != MAP_FAILED) munmap(file, (size_t)st.st_size);
     if (e != ERR_NONE) log_err(LOG_LEVEL_ERROR, "certificates cannot be used", BYTES("receiver"), e);
-    return e == ERR_NONE;
 }
 
 /* ---- flights ---- */

@@ -32,8 +32,8 @@ struct secure { /* one a receiver */
 };
 
 must_use enum err secure_init(struct receiver *r);
-/* secure_certificates - CERTIFICATES: sessions from now on use these. Takes over fd. False when they cannot be used. */
-bool secure_certificates(struct receiver *r, const struct ipc_certificates *m, int fd);
+/* secure_certificates - CERTIFICATES: sessions from now on use these; those before go on when they cannot be used, which is logged. Takes over fd. */
+void secure_certificates(struct receiver *r, const struct ipc_certificates *m, int fd);
 void secure_signature(struct receiver *r, uint64_t request, bool good, struct bytes octets);
 
 /* secure_starttls - SMTP_NEED_TLS. secure_first - a connection that begins with TLS. */

@@ -132,7 +132,8 @@ void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
     if (!s->refused && !s->local) line_disconnect(s);
-    s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
+    bool left = s->tls_ended || (s->gone && s->stage == STAGE_OPEN);
+    s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (left && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
     login_forget(r, s);
     chain_give(&r->pool, &s->held);

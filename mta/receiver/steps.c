@@ -215,12 +215,12 @@ static void run(struct receiver *r, struct session *s)
     }
     if (s->stage == STAGE_FRESH) run_fresh(r, s);
     else if (s->stage == STAGE_OPEN) run_open(r, s);
-    if (s->stage == STAGE_OPEN || s->stage == STAGE_LAST) flush(r, s);
-    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len && s->flight.len == 0) last_said(r, s);
     if (s->tls_ended && session_goes_on(s) && s->held.count == 0) {
         line_end(s, "lost connection");
-        session_shut(r, s);
+        session_finish(r, s); /* the end of TLS is answered, and is the end */
     }
+    if (s->stage == STAGE_OPEN || s->stage == STAGE_LAST) flush(r, s);
+    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len && s->flight.len == 0) last_said(r, s);
     if (wants_input(s)) session_listen(r, s);
     s->running = false;
     if (s->stage != STAGE_SHUT) session_timer(r, s);

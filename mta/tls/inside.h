@@ -12,6 +12,7 @@ struct tls_session {
     SSL *ssl;
     void *owner;           /* server.c: the listener */
     struct tls_server *server; /* which it keeps alive; NULL for a client */
+    uint64_t destination;  /* client.c: of tls_connect; 0 = its session is not kept */
     struct bytes in;       /* what the wire gave, during a call */
     struct buf *out;       /* where the wire's octets go, during a call; NULL outside */
     bool open, failed;

@@ -76,6 +76,9 @@ static void note_failure(struct tls_session *s, const char *otherwise)
 {
     unsigned long code = ERR_get_error();
     const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    long verified = SSL_get_verify_result(s->ssl);
+    if (code && verified != X509_V_OK && !SSL_is_server(s->ssl) && SSL_get_verify_mode(s->ssl) != SSL_VERIFY_NONE)
+        reason = X509_verify_cert_error_string(verified); /* more than "certificate verify failed" */
     struct bytes words = bytes_of_cstr(reason ? reason : otherwise);
     words = bytes_slice(words, 0, sizeof s->words);
     memcpy(s->words, words.ptr, words.len);
@@ -168,6 +171,8 @@ bool tls_resumed(const struct tls_session *s) { return SSL_session_reused(s->ssl
 void tls_free(struct tls_session *s)
 {
     if (!s) return;
+    /* A connection that ends without the farewell of TLS is no reason to distrust its session: SMTP says QUIT. */
+    if (s->open && !s->failed) SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
     if (s->server) tls_server_leave(s->server);
     free(s);
