@@ -115,7 +115,8 @@ static void look_at_verifier(struct authd *a, struct exchange *x)
         return;
     }
     if (user) (void)smtp_scram_verifier_parse(user->verifier, &verifier); /* that of a user without one stays the false one */
-    on_result(a, x, smtp_sasl_server_verifier(&x->sasl, &verifier, &out), buf_bytes(&out));
+    enum smtp_sasl_result result = smtp_sasl_server_verifier(&x->sasl, &verifier, &out);
+    on_result(a, x, result, buf_bytes(&out));
     explicit_bzero(&verifier, sizeof verifier);
 }
 

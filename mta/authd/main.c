@@ -144,6 +144,16 @@ void authd_on_login_spend(struct process *p, struct ipc_channel *from, const str
 
 /* ---- the process ---- */
 
+/* warm_up - OpenSSL opens files and makes its tables when a digest is used for the first time: that must be before the lock-down. */
+static bool warm_up(void)
+{
+    struct smtp_scram_verifier v;
+    uint8_t signature[SMTP_SHA256_BYTES];
+    const struct smtp_scram_transcript none = {BYTES("n"), BYTES("r"), BYTES("c")};
+    return smtp_scram_verifier_make(&secrets_digest, BYTES("warm"), BYTES("salt"), SMTP_SCRAM_ITERATIONS_MIN, &v) &&
+           smtp_scram_server_signature(&secrets_digest, v.server_key, &none, signature);
+}
+
 /* make_fakes - what users that do not exist are made of. */
 static bool make_fakes(struct authd *a)
 {
@@ -171,7 +181,7 @@ static enum err setup(struct process *p)
         a->blocks[i].config = &auths[i];
         e = dovecot_init(a, i);
     }
-    if (e == ERR_NONE && !make_fakes(a)) e = ERR_UNSUPPORTED;
+    if (e == ERR_NONE && (!warm_up() || !make_fakes(a))) e = ERR_UNSUPPORTED;
     if (e == ERR_NONE) e = crypting_init(&a->crypting);
     if (e == ERR_NONE) e = ring_watch(a->ring, a->crypting.event_fd, (struct ring_token){.kind = TOKEN_CRYPTING});
     if (e != ERR_NONE) log_err(LOG_LEVEL_FATAL, "cannot start", BYTES("authd"), e);
