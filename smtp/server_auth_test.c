@@ -106,7 +106,8 @@ static const struct dialogue dialogues[] = {
     {"cancelled", true, false, HELLO "AUTH LOGIN\r\n*\r\nNOOP\r\n", SECURE "334 VXNlcm5hbWU6\r\n501 5.7.0 Authentication cancelled\r\n250 2.0.0 Ok\r\n"},
     {"a command is an answer", true, false, HELLO "AUTH LOGIN\r\nMAIL FROM:<a@b>\r\nNOOP\r\n", SECURE "334 VXNlcm5hbWU6\r\n" MALFORMED "250 2.0.0 Ok\r\n"},
     {"unknown", true, false, HELLO "AUTH GSSAPI\r\nAUTH SCRAM-SHA-256\r\nAUTH EXTERNAL =\r\n",
-     SECURE "504 5.5.4 Error: this mechanism is not offered\r\n504 5.5.4 Error: this mechanism is not offered\r\n504 5.5.4 Error: this mechanism is not offered\r\n"},
+     SECURE "504 5.5.4 Error: this mechanism is not offered\r\n"
+     "504 5.5.4 Error: this mechanism is not offered\r\n504 5.5.4 Error: this mechanism is not offered\r\n"},
     {"nothing", true, false, HELLO "AUTH\r\n", SECURE "501 5.5.4 Syntax: AUTH mechanism [initial-response]\r\n"},
     {"twice", true, false, HELLO "AUTH PLAIN AGFubgBzZWNyZXQ=\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\nEHLO me\r\n",
      SECURE DONE "503 5.5.1 Error: this session is authenticated already\r\n" CAPABILITIES "250 LIMITS RCPTMAX=3\r\n"},

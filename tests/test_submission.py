@@ -5,6 +5,7 @@ import hmac
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
@@ -288,13 +289,13 @@ class Dovecot:
         world.add(self)
 
     def start(self):
-        self.process = subprocess.Popen(self.argv, stdout=open(self.folder / "out", "ab"), stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(self.argv, stdout=open(self.folder / "out", "ab"), stderr=subprocess.STDOUT, start_new_session=True)
         wait_for("Dovecot's socket", lambda: (self.folder / "auth-mta").exists() or self.process.poll() is not None)
         assert self.process.poll() is None, (self.folder / "out").read_text()
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.terminate()
+            os.killpg(self.process.pid, signal.SIGKILL)   # its auth process too, which otherwise goes on with whom it serves
             self.process.wait(10)
 
 

@@ -67,7 +67,8 @@ void authd_on_auth_file(struct process *p, struct ipc_channel *from, const struc
     uint8_t *text = read_whole(fd, &bytes);
     close(fd);
     if (!text) {
-        say_file(a, m->block, LOG_LEVEL_ERROR, " cannot be read, or is larger than ", USERS_FILE_BYTES_MAX, b->loaded ? " octets; the one before stays in use" : " octets");
+        say_file(a, m->block, LOG_LEVEL_ERROR, " cannot be read, or is larger than ", USERS_FILE_BYTES_MAX,
+            b->loaded ? " octets; the one before stays in use" : " octets");
         return;
     }
     enum err e = users_parse(&b->users, text, bytes, &line, &why);

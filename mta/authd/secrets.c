@@ -29,7 +29,8 @@ static bool hmac(struct bytes key, struct bytes in, uint8_t out[SMTP_SHA256_BYTE
 
 static bool pbkdf2(struct bytes password, struct bytes salt, uint32_t iterations, uint8_t out[SMTP_SHA256_BYTES])
 {
-    return PKCS5_PBKDF2_HMAC((const char *)password.ptr, (int)password.len, salt.ptr, (int)salt.len, (int)iterations, EVP_sha256(), SMTP_SHA256_BYTES, out) == 1;
+    return PKCS5_PBKDF2_HMAC((const char *)password.ptr, (int)password.len, salt.ptr, (int)salt.len, (int)iterations,
+        EVP_sha256(), SMTP_SHA256_BYTES, out) == 1;
 }
 
 const struct smtp_digest secrets_digest = {sha256, hmac, pbkdf2};
@@ -56,7 +57,7 @@ static bool run(struct bytes password, const char *setting, char *out)
     bool good = data && text_of(password, phrase, sizeof phrase);
     const char *hash = good ? crypt_rn(phrase, setting, data, (int)sizeof *data) : NULL;
     good = hash && strlen(hash) < SECRETS_HASH_BYTES_MAX;
-    if (good) strcpy(out, hash);
+    if (good) memcpy(out, hash, strlen(hash) + 1);
     explicit_bzero(phrase, sizeof phrase);
     if (data) explicit_bzero(data, sizeof *data);
     free(data);

@@ -222,7 +222,8 @@ static void check_listen_auth(struct loader *l, bool *trusted)
             error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), name, BYTES("' names auth `"), wanted,
                                BYTES("', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }")));
         else if (a->tls == LISTEN_TLS_OFF)
-            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name, BYTES("' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only"));
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name,
+                         BYTES("' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only"));
     }
 }
 

@@ -151,7 +151,8 @@ static const struct problem_case problem_cases[] = {
      "t: error: listen `s' names auth `ac', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }; did you mean `ab'?\n"},
     {OK_ROUTE "listen s { address *:587; sender-logins t }",
      "t:3:41: error: `sender-logins' names `t', and there is no such table; expected table NAME { file PATH }\n"},
-    {OK_ROUTE "table t { inline a@b.c }\nlisten s { address *:587; sender-logins t }", "t:3:18: error: `a@b.c' has no login behind it; expected the logins that may send as it\n"},
+    {OK_ROUTE "table t { inline a@b.c }\nlisten s { address *:587; sender-logins t }",
+     "t:3:18: error: `a@b.c' has no login behind it; expected the logins that may send as it\n"},
     {"route r { match authenticated or local; mx }\nroute s { match local or rcpt; mx }",
      "t:3:26: error: `or' joins kinds without words, such as authenticated or local\n"},
     /* tls */

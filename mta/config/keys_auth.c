@@ -7,7 +7,9 @@
 #include "smtp/address.h"
 #include "smtp/sasl.h"
 
-enum { OFFERABLE = SMTP_SASL_BIT(SMTP_SASL_EXTERNAL) | SMTP_SASL_BIT(SMTP_SASL_SCRAM_SHA_256) | SMTP_SASL_BIT(SMTP_SASL_PLAIN) | SMTP_SASL_BIT(SMTP_SASL_LOGIN) };
+enum {
+    OFFERABLE = SMTP_SASL_BIT(SMTP_SASL_EXTERNAL) | SMTP_SASL_BIT(SMTP_SASL_SCRAM_SHA_256) | SMTP_SASL_BIT(SMTP_SASL_PLAIN) | SMTP_SASL_BIT(SMTP_SASL_LOGIN),
+};
 
 void read_key_mechanisms(struct loader *l, const struct grammar_statement *s, void *owner)
 {
@@ -16,7 +18,8 @@ void read_key_mechanisms(struct loader *l, const struct grammar_statement *s, vo
     for (uint32_t i = 1; i < s->word_count; i++) {
         uint32_t bit = SMTP_SASL_BIT(smtp_sasl_mechanism(word_of(l, s, i)));
         if (bit & OFFERABLE) auth->mechanisms |= bit;
-        else CONFIG_ERROR(l, place_of(l, s, i), BYTES("`mechanisms' names `"), word_of(l, s, i), BYTES("'; expected some of plain, login, scram-sha-256 and external"));
+        else CONFIG_ERROR(l, place_of(l, s, i), BYTES("`mechanisms' names `"), word_of(l, s, i),
+                          BYTES("'; expected some of plain, login, scram-sha-256 and external"));
     }
 }
 
@@ -59,7 +62,8 @@ static void add_owner(struct loader *l, struct array *owners, const struct table
     uint8_t memory[MAIL_ADDRESS_BYTES_MAX];
     struct buf address = BUF_OVER(memory);
     if (!canonical(name->text, &address)) {
-        CONFIG_ERROR(l, name->place, BYTES("`"), name->text, BYTES("' is no sender, as `sender-logins' expects: an address, @domain or <>, and behind it its logins"));
+        CONFIG_ERROR(l, name->place, BYTES("`"), name->text,
+                     BYTES("' is no sender, as `sender-logins' expects: an address, @domain or <>, and behind it its logins"));
         return;
     }
     if (name->value.len == 0) {
@@ -79,7 +83,8 @@ void read_key_sender_logins(struct loader *l, const struct grammar_statement *s,
     if (!take_words(l, s, 1, 1, BYTES("the name of a table"))) return;
     const struct table *t = find_table(l, word_of(l, s, 1));
     if (!t) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`sender-logins' names `"), word_of(l, s, 1), BYTES("', and there is no such table; expected table NAME { file PATH }"));
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`sender-logins' names `"), word_of(l, s, 1),
+                     BYTES("', and there is no such table; expected table NAME { file PATH }"));
         return;
     }
     for (uint32_t i = 0; i < t->names.count; i++) add_owner(l, &owners, ARRAY_ITEM(&t->names, i, struct table_name));

@@ -53,7 +53,8 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
     if (m->bare && s->word_count > 2 && bytes_equal(word_of(l, s, 2), BYTES("or"))) return true; /* read_either() looks at the rest */
     for (uint32_t i = 2; i < s->word_count; i++) {
         if (!bytes_equal(word_of(l, s, i), BYTES("or"))) continue;
-        CONFIG_ERROR(l, place_of(l, s, i), BYTES("`or' joins kinds without words, such as authenticated or local; several words are alternatives by themselves"));
+        CONFIG_ERROR(l, place_of(l, s, i),
+                     BYTES("`or' joins kinds without words, such as authenticated or local; several words are alternatives by themselves"));
         return false;
     }
     if (m->bare && s->word_count > 2) {

@@ -37,10 +37,11 @@ static enum config_block find_block(struct bytes word)
 void set_defaults(struct loader *l, enum config_block block, void *owner)
 {
     static const struct grammar_place nowhere = {GRAMMAR_NONE, 0, 0};
+    const uint32_t several = 1u << CONFIG_BLOCK_LISTEN | 1u << CONFIG_BLOCK_ROUTE | 1u << CONFIG_BLOCK_TLS | 1u << CONFIG_BLOCK_AUTH;
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TLS && row->block != CONFIG_BLOCK_AUTH);
+        bool mine = row->block == block || (all && !(several & 1u << row->block));
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }

@@ -65,7 +65,8 @@ static int find_path(const struct ctl *c, char *path, size_t room)
     }
     if (mapped) config_unmap(config);
     if (found == 1) return ADMIN_OK;
-    return fail(file, found ? "several auth blocks have a password file; say which with --auth NAME" : "no auth block with a password file: auth NAME { file PATH }");
+    return fail(file, found ? "several auth blocks have a password file; say which with --auth NAME"
+                            : "no auth block with a password file: auth NAME { file PATH }");
 }
 
 /* ---- reading and writing ---- */
@@ -256,7 +257,8 @@ static int change(const struct ctl *c, const char *const *arguments, uint32_t co
     if (code != ADMIN_OK) return code;
     code = open_store(c, &s, true);
     bool known = code == ADMIN_OK && users_find(&s.users, name) != NULL;
-    if (code == ADMIN_OK && known == is_new) code = fail(arguments[0], is_new ? "there is such a login; mtactl user passwd changes its password" : "there is no such login");
+    if (code == ADMIN_OK && known == is_new)
+        code = fail(arguments[0], is_new ? "there is such a login; mtactl user passwd changes its password" : "there is no such login");
     if (code == ADMIN_OK) code = remove ? save(&s, name, (struct bytes){0}, (struct bytes){0}) : set_password(&s, name);
     close_store(&s);
     return code;

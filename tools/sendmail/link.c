@@ -55,7 +55,7 @@ int link_to_mtad(const struct job *j, const char **why)
     struct sockaddr_un where = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = ANSWER_WITHIN_S};
     bool known = j->config ? configured(j->config, &where) : access(SOCKET_DEFAULT, F_OK) != 0 && configured(CONFIG_FILE_DEFAULT, &where);
-    if (!known) strcpy(where.sun_path, SOCKET_DEFAULT);
+    if (!known) memcpy(where.sun_path, SOCKET_DEFAULT, sizeof SOCKET_DEFAULT);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
         connect(fd, (const struct sockaddr *)&where, sizeof where) == 0) return fd;

@@ -35,7 +35,8 @@ int main(int argc, char **argv)
     case MODE_FLUSH: return flush_queue(&job);
     case MODE_NOTHING: return EX_OK;
     default:
-        if (job.recipients.count == 0 && !job.from_header) return complain(EX_USAGE, "no recipients; name them behind the options, or say -t", (struct bytes){0});
+        if (job.recipients.count == 0 && !job.from_header)
+            return complain(EX_USAGE, "no recipients; name them behind the options, or say -t", (struct bytes){0});
         return submit(&job);
     }
 }

@@ -42,7 +42,8 @@ int flush_queue(const struct job *j)
     struct ending end = {0};
     c.config = j->config;
     c.ask.verb = ADMIN_QUEUE_FLUSH;
-    if (j->flush_id && !message_id_parse(bytes_of_cstr(j->flush_id), &c.ask.message)) return complain(EX_USAGE, "this is no queue id", bytes_of_cstr(j->flush_id));
+    if (j->flush_id && !message_id_parse(bytes_of_cstr(j->flush_id), &c.ask.message))
+        return complain(EX_USAGE, "this is no queue id", bytes_of_cstr(j->flush_id));
     if (j->flush_site) c.ask.domain = bytes_of_cstr(j->flush_site);
     return code_of(link_ask(&c, &c.ask, NULL, NULL, &end));
 }
