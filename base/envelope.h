@@ -25,6 +25,7 @@ enum {
     MAIL_NEEDS_SMTPUTF8 = 4, /* envelope or header holds non-ASCII, so that the next hop must offer SMTPUTF8 */
     MAIL_TRUSTED = 8,        /* came from a trusted network, an authenticated client, or this host */
     MAIL_LOCAL = 16,         /* Bulkhead's own mail (bounces, notices): may use any route */
+    MAIL_AUTHENTICATED = 64, /* came from an authenticated client */
     MAIL_BOUNCE = 32,        /* a delivery status notification of ours */
 };
 

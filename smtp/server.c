@@ -103,6 +103,10 @@ static void on_line(struct smtp_server *s, enum line what, struct smtp_server_ef
     if (what == LINE_MORE) return;
     s->line_len = s->line_skipped = 0;
     s->deadline_ms = 0;
+    if (s->phase == SMTP_PHASE_AUTH && (what == LINE_WHOLE || what == LINE_TOO_LONG)) {
+        smtp_server_auth_line(s, what == LINE_WHOLE ? bytes_of(s->line, len - 2) : BYTES("*"));
+        return;
+    }
     switch (what) {
     case LINE_WHOLE:
         run_line(s, bytes_of(s->line, len - 2), fx);
@@ -281,6 +285,7 @@ bool smtp_server_shutdown(struct smtp_server *s, struct smtp_server_effects *fx)
 struct bytes smtp_server_protocol(const struct smtp_server *s)
 {
     if (!s->extended) return BYTES("SMTP");
+    if (s->authenticated) return s->mail.smtputf8 ? BYTES("UTF8SMTPSA") : BYTES("ESMTPSA"); /* it was under TLS */
     if (s->tls) return s->mail.smtputf8 ? BYTES("UTF8SMTPS") : BYTES("ESMTPS");
     return s->mail.smtputf8 ? BYTES("UTF8SMTP") : BYTES("ESMTP");
 }
@@ -303,6 +308,8 @@ void smtp_server_check(const struct smtp_server *s)
     if (s->phase != SMTP_PHASE_DATA) must(open == s->transaction);
     must(has_rcpts == (s->rcpts > 0) && s->rcpts <= s->config->rcpts_max);
     must((s->awaiting == SMTP_NEED_COMMIT) == (s->phase == SMTP_PHASE_COMMIT));
+    if (s->awaiting == SMTP_NEED_AUTH) must(s->phase == SMTP_PHASE_AUTH);
+    if (s->phase == SMTP_PHASE_AUTH) must(s->tls && !s->authenticated);
     if (s->awaiting == SMTP_NEED_SENDER) must(s->phase == SMTP_PHASE_HELLO);
     if (s->awaiting == SMTP_NEED_TLS) must(!s->tls && (s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO));
     must(!s->handshaking || s->awaiting == SMTP_NEED_TLS);

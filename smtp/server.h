@@ -30,6 +30,8 @@ enum {
     SMTP_SKIPPED_LINE_BYTES_MAX = 64 * 1024,
     /* Room that must be in fx->out for step() to go on (else SMTP_NEED_OUT), for greet(), and for every answer. */
     SMTP_SERVER_OUT_BYTES_MIN = 4096,
+    /* One challenge, in base64; 334 and it must fit into the room that there is. */
+    SMTP_CHALLENGE_BYTES_MAX = 3072,
     /* What of a policy answer's text is sent. */
     SMTP_POLICY_TEXT_BYTES_MAX = 512,
     /* Refused content is eaten to its end up to this many times message_bytes_max; beyond it the session ends. */
@@ -44,6 +46,8 @@ enum {
 
 struct smtp_server_config { /* shared by all sessions of a listener; outlives them */
     struct bytes hostname;
+    struct bytes mail_domain;    /* for sendmail(1), which learns by XMAILDOMAIN what to put behind bare local parts; empty = not said */
+    uint32_t auth_mechanisms;    /* SMTP_SASL_BITs (smtp/sasl.h); offered under TLS only (RFC 4954 4); 0 = no AUTH here */
     uint64_t message_bytes_max;  /* > 0 */
     uint32_t rcpts_max;          /* per message, > 0: 452 4.5.3 beyond; said in EHLO as LIMITS RCPTMAX */
     uint32_t line_bytes_max;     /* content lines without CR LF: line-octets, or 998 under strict */
@@ -62,6 +66,7 @@ enum smtp_server_phase {
     SMTP_PHASE_NEW = 0,   /* not greeted yet: input now is an early talker's */
     SMTP_PHASE_CONNECTED, /* greeted, no HELO */
     SMTP_PHASE_HELLO,     /* HELO or EHLO said, no transaction */
+    SMTP_PHASE_AUTH,      /* within AUTH: a line is the client's answer to a challenge, and no command */
     SMTP_PHASE_MAIL,      /* sender taken, no recipient yet */
     SMTP_PHASE_RCPT,      /* at least one recipient taken */
     SMTP_PHASE_BDAT,      /* some chunks taken, between two BDAT commands */
@@ -75,6 +80,7 @@ enum smtp_server_phase {
 enum smtp_server_need {
     SMTP_NEED_INPUT = 0, /* everything given was eaten */
     SMTP_NEED_OUT,       /* fx->out has less room than SMTP_SERVER_OUT_BYTES_MIN: send, then step again */
+    SMTP_NEED_AUTH,      /* AUTH, or a line within it: s->auth says what came; answer with smtp_server_auth() */
     SMTP_NEED_SENDER,    /* s->mail is filled: answer with smtp_server_sender() */
     SMTP_NEED_RCPT,      /* s->rcpt is filled: answer with smtp_server_rcpt() */
     SMTP_NEED_BODY,      /* content begins: smtp_server_room(), or smtp_server_no_room() */
@@ -104,6 +110,26 @@ struct smtp_policy_answer {
     struct bytes text;        /* '\n' separates lines; controls become '?'; cut to SMTP_POLICY_TEXT_BYTES_MAX; empty: the machine's words */
 };
 
+/* How an authentication goes on, as the process was told by who checks it. */
+enum smtp_auth_result {
+    SMTP_AUTH_CHALLENGE = 0, /* 334 */
+    SMTP_AUTH_DONE,          /* 235 2.7.0: the session is authenticated to its end */
+    SMTP_AUTH_FAILED,        /* 535 5.7.8, which costs error budget */
+    SMTP_AUTH_MALFORMED,     /* 501 5.5.2 */
+    SMTP_AUTH_CANCELLED,     /* 501 5.7.0: the client said `*' */
+    SMTP_AUTH_NOT_NOW,       /* 454 4.7.0: it cannot be checked now, or too much was tried */
+    SMTP_AUTH_TOO_MUCH,      /* 421 4.7.0, closed: this client has guessed too often */
+    SMTP_AUTH_RESULT_COUNT
+};
+
+struct smtp_server_auth {   /* at SMTP_NEED_AUTH */
+    uint8_t mechanism;      /* enum smtp_sasl_mechanism */
+    bool begins;            /* AUTH itself was said; else it is a line behind a challenge */
+    bool has_initial;       /* with an initial response */
+    bool cancelled;         /* `*', or a line too long to be an answer: nobody need be asked */
+    struct bytes text;      /* base64 of the response as it came, not judged yet (smtp_sasl_line()); in `line`, good until the answer */
+};
+
 struct smtp_server {
     const struct smtp_server_config *config; /* borrowed */
     uint8_t phase;         /* enum smtp_server_phase */
@@ -113,6 +139,9 @@ struct smtp_server {
     bool transaction;      /* the process holds a sender, and perhaps recipients and content */
     bool abort_due;        /* SMTP_NEED_ABORT is to be returned next */
     bool tls;              /* the session is under TLS: set by smtp_server_secured(), kept to its end */
+    bool authenticated;    /* SMTP_AUTH_DONE was answered */
+    bool certificate;      /* set by the process: the client has shown a certificate that leads to a user, so EXTERNAL is offered */
+    struct smtp_server_auth auth;
     bool handshaking;      /* 220 was said to STARTTLS, and smtp_server_secured() has not been called yet */
     bool stopping;         /* shutdown was asked for: 421 as soon as no content is under way */
     bool room_given;       /* smtp_server_room() answered SMTP_NEED_BODY: 354 or chunk octets come next */
@@ -189,6 +218,12 @@ void smtp_server_committed(struct smtp_server *s, struct message_id id, struct s
 void smtp_server_refused(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
 /*
+ * smtp_server_auth - answer SMTP_NEED_AUTH (RFC 4954 4, 6). The octets of the client's line are wiped.
+ * In       challenge  base64, for SMTP_AUTH_CHALLENGE; at most SMTP_CHALLENGE_BYTES_MAX
+ */
+void smtp_server_auth(struct smtp_server *s, enum smtp_auth_result result, struct bytes challenge, struct smtp_server_effects *fx);
+
+/*
  * smtp_server_tls - answer SMTP_NEED_TLS (RFC 3207 4). After SMTP_TLS_GO step() eats nothing and returns SMTP_NEED_TLS until
  * smtp_server_secured(); the process sends what is in fx->out in the clear, and the handshake begins.
  */
@@ -214,7 +249,7 @@ bool smtp_server_shutdown(struct smtp_server *s, struct smtp_server_effects *fx)
 bool smtp_server_content_8bit(const struct smtp_server *s);
 
 /* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP, with S behind ESMTP and
- * UTF8SMTP under TLS. */
+ * UTF8SMTP under TLS, and then A when the client is authenticated. */
 struct bytes smtp_server_protocol(const struct smtp_server *s);
 
 /* smtp_server_last_words - for the log's "lost connection after X": the last verb ("CONNECT" before any), "END-OF-MESSAGE" while a commit

@@ -72,6 +72,9 @@ static void answer(struct world *w, enum smtp_server_need need)
     struct smtp_policy_answer a;
     switch (need) {
     case SMTP_NEED_OUT: sent(w); break;
+    case SMTP_NEED_AUTH:
+        smtp_server_auth(&w->s, (enum smtp_auth_result)(event(w) % SMTP_AUTH_RESULT_COUNT), BYTES("Y2hhbGxlbmdl"), &w->fx);
+        break;
     case SMTP_NEED_SENDER:
         must(!w->holds);
         a = policy(w);
@@ -137,7 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct smtp_server_config config = {
         .hostname = BYTES("mx.example"), .message_bytes_max = 700, .rcpts_max = 4, .line_bytes_max = 80, .errors_max = 20, .junk_max = 20,
         .hops_max = 2, .bare_newline = size > 0 && data[0] & 1 ? SMTP_BARE_NORMALISE : SMTP_BARE_REFUSE, .command_timeout_ms = 1000,
-        .data_timeout_ms = 1000, .data_rate_min = 1, .tls_offered = size > 0 && data[0] & 2, .tls_required = size > 0 && (data[0] & 6) == 6,
+        .data_timeout_ms = 1000, .data_rate_min = 1, .auth_mechanisms = size > 0 && data[0] & 8 ? 0x1e : 0,
+        .tls_offered = size > 0 && data[0] & 2, .tls_required = size > 0 && (data[0] & 6) == 6,
     };
     memset(&w, 0, sizeof(w));
     w.events = cursor_over(bytes_of(data, (uint32_t)size));

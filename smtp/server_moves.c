@@ -137,12 +137,6 @@ static void starttls_late(struct smtp_server *s, struct bytes rest, struct smtp_
     else starttls(s, rest, fx);
 }
 
-static void no_auth(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
-{
-    (void)rest;
-    smtp_server_fault(s, fx, 503, ENHANCED(5, 5, 1), BYTES("Error: authentication is not offered here"));
-}
-
 static void hello(struct smtp_server *s, struct bytes name, bool extended)
 {
     must(name.len <= sizeof(s->helo));
@@ -180,6 +174,11 @@ static void ehlo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
     BUF_LIT(&text, "\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\nLIMITS RCPTMAX=");
     buf_put_u64(&text, s->config->rcpts_max);
     if (s->config->tls_offered && !s->tls) BUF_LIT(&text, "\nSTARTTLS");
+    smtp_server_put_auth(s, &text);
+    if (s->config->mail_domain.len > 0) {
+        BUF_LIT(&text, "\nXMAILDOMAIN ");
+        buf_put(&text, s->config->mail_domain);
+    }
     smtp_server_say(s, fx, 250, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
 
@@ -221,6 +220,7 @@ static void say_argument_error(struct smtp_server *s, struct smtp_server_effects
 static void mail(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     enum smtp_argument_error error = smtp_mail_parse(rest, s->extended, &s->mail);
+    if (error == SMTP_ARG_OK && s->mail.auth_given && s->config->auth_mechanisms == 0) error = SMTP_ARG_UNKNOWN_PARAMETER;
     if (error == SMTP_ARG_OK && s->mail.size_given && s->mail.size_bytes > s->config->message_bytes_max) error = SMTP_ARG_TOO_BIG;
     if (error != SMTP_ARG_OK) {
         s->mail.smtputf8 = false;
@@ -338,7 +338,7 @@ static void vrfy(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
 static void help(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     (void)rest;
-    struct bytes text = BYTES("Commands: EHLO HELO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n"
+    struct bytes text = BYTES("Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n"
                               "See RFC 5321; for trouble write to the postmaster of this host");
     smtp_server_say(s, fx, 214, ENHANCED(2, 0, 0), text);
 }

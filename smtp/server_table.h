@@ -41,7 +41,7 @@ enum {
     R(NOOP,     AT_ANY,         noop,      bad_order,     VERB_JUNK | VERB_CLEAR, "")                                       /* 5321 4.1.1.9 */ \
     R(QUIT,     AT_ANY,         quit,      bad_order,     VERB_ARGLESS | VERB_CLEAR, "")                                    /* 5321 4.1.1.10 */ \
     R(STARTTLS, AT_C | AT_H,    starttls,  starttls_late, VERB_ARGLESS | VERB_CLEAR, "STARTTLS within a transaction; RSET first") /* 3207 4 */ \
-    R(AUTH,     AT_ANY,         no_auth,   bad_order,     0,             "")                                                 /* 4954 4 */ \
+    R(AUTH,     AT_H,           smtp_server_begin_auth, bad_order, 0,    "AUTH within a transaction; RSET first")                                                 /* 4954 4 */ \
     R(ETRN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 1985 5 */ \
     R(TURN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 5321 F.1 */
 
@@ -55,6 +55,12 @@ struct smtp_server_row {
     uint32_t flags;                 /* VERB_ bits */
     const char *words;              /* what bad_order says */
 };
+/* server_auth.c: AUTH, and a line behind a challenge. */
+smtp_server_move_fn smtp_server_begin_auth;
+void smtp_server_auth_line(struct smtp_server *s, struct bytes line);
+/* smtp_server_put_auth - the line of EHLO's answer that names the mechanisms, if they are offered now. */
+void smtp_server_put_auth(const struct smtp_server *s, struct buf *text);
+
 extern const struct smtp_server_row smtp_server_rows[SMTP_VERB_COUNT];
 
 #define ENHANCED(c, s, d) ((struct enhanced){(c), (s), (d)})

@@ -37,7 +37,8 @@ struct connection {
     uint32_t next;       /* free list */
     uint16_t receiver, listener;
     bool trusted, refused;
-    struct net_address client;
+    struct net_address client; /* of a user of this host: net_of_user() */
+    uint32_t uid;        /* of a Unix socket */
 };
 
 struct lost {            /* whose connections a receiver had when it died */

@@ -151,6 +151,8 @@ static struct bytes words_for(enum limits_cause cause)
         return BYTES("Error: too many connections from your address; close some and try again");
     case LIMITS_PREFIX:
         return BYTES("Error: too many connections from your network; try again later");
+    case LIMITS_NONE:
+        return BYTES("5.7.1 Error: this user of the host may not send mail here");
     default:
         return BYTES("Error: too many connections; try again later");
     }
@@ -162,21 +164,38 @@ static bool send_to_receiver(struct acceptor *a, struct connection *c, const str
         .connection = c->number,
         .listener = c->listener,
         .trusted = c->trusted,
-        .refuse_code = c->refused ? 421 : 0,
+        .refuse_code = !c->refused ? 0 : cause == LIMITS_NONE ? 554 : 421,
         .client = c->client,
         .local = from->address,
+        .uid = c->uid,
         .refuse_text = c->refused ? words_for(cause) : (struct bytes){0},
     };
     struct ipc_channel *receiver = process_channel(a->process, ROLE_RECEIVER, c->receiver);
     return receiver && ipc_send_client(receiver, &m, fd) == ERR_NONE;
 }
 
-/* peer_of - the client's address; false when the client is gone already. */
-static bool peer_of(int fd, struct net_address *client)
+/* peer_of - the client's address, or the user at the other end of a Unix socket; false when the client is gone already. */
+static bool peer_of(const struct place *from, int fd, struct connection *c)
 {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
-    return getpeername(fd, (struct sockaddr *)&storage, &length) == 0 && net_from_sockaddr(&storage, client);
+    struct ucred user;
+    if (from->address.family != NET_NONE) return getpeername(fd, (struct sockaddr *)&storage, &length) == 0 && net_from_sockaddr(&storage, &c->client);
+    length = sizeof user;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &length) != 0) return false;
+    c->uid = user.uid;
+    c->client = net_of_user(user.uid);
+    return true;
+}
+
+/* judge - limits for strangers of the network; a socket of this host has one for each of its users, so that no user keeps the others out. */
+static struct limits_judgement judge(struct acceptor *a, const struct place *from, const struct config_listener *listener, const struct connection *c)
+{
+    struct limits_question q = {c->client, c->trusted, a->listener_counts[from->listener], listener->connections_max};
+    if (from->address.family != NET_NONE) return limits_judge(&a->limits, &q);
+    if (!config_admits_peer(a->config, listener, c->uid)) return (struct limits_judgement){.verdict = LIMITS_REFUSE, .cause = LIMITS_NONE};
+    q.trusted = false;
+    return limits_judge(&a->limits, &q);
 }
 
 void hand_socket(struct acceptor *a, const struct place *from, int fd)
@@ -184,7 +203,7 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
     const struct config_listener *listener =
         &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
     struct connection c = {.listener = from->listener};
-    bool known = peer_of(fd, &c.client);
+    bool known = peer_of(from, fd, &c);
     struct apart_client *apart = known ? apart_find(&a->apart, &c.client, process_now_ms(a->process)) : NULL;
     int32_t receiver = apart ? lone_receiver(a) : least_loaded(a);
     if (receiver < 0 || !known || (apart && !lone_serves(a, apart, fd))) {
@@ -192,10 +211,9 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
         return;
     }
     c.receiver = (uint16_t)receiver;
-    c.trusted = config_trusts(a->config, listener, &c.client);
-    struct limits_question q = {c.client, c.trusted, a->listener_counts[from->listener], listener->connections_max};
-    struct limits_judgement j = limits_judge(&a->limits, &q);
-    if (j.verdict != LIMITS_SERVE) tell(a, &j, &c);
+    c.trusted = from->address.family != NET_NONE && config_trusts(a->config, listener, &c.client);
+    struct limits_judgement j = judge(a, from, listener, &c);
+    if (j.verdict != LIMITS_SERVE && j.cause != LIMITS_NONE) tell(a, &j, &c);
     if (j.verdict == LIMITS_CLOSE) {
         (void)close(fd);
         return;

@@ -26,6 +26,7 @@ static void fill_names(struct loader *l)
         c->hostname = image_text(l, buf_bytes(&text));
         CONFIG_WARNING(l, whole_file, BYTES("`hostname' is not given; this host calls itself "), buf_bytes(&text));
     }
+    if (c->mail_domain.len == 0) c->mail_domain = c->hostname;
     struct bytes hostname = image_bytes_of(l, c->hostname);
     if (bytes_find(hostname, '.') == hostname.len) {
         CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname,
@@ -153,14 +154,26 @@ static void check_address_twice(struct loader *l, const struct config_listener *
     }
 }
 
+static void check_socket_twice(struct loader *l, const struct config_listener *a, const struct config_listener *b)
+{
+    struct bytes path = image_bytes_of(l, a->socket);
+    if (path.len == 0 || !bytes_equal(path, image_bytes_of(l, b->socket))) return;
+    CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"), image_bytes_of(l, b->name),
+                 BYTES("' both have the socket "), path);
+}
+
 static void check_listeners(struct loader *l, bool *trusted)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
         const struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
-        if (a->trust.count > 0) *trusted = true;
+        if (a->trust.count > 0 || a->socket.len > 0) *trusted = true;
+        if (bytes_equal(image_bytes_of(l, a->socket), image_bytes_of(l, l->config.control_socket))) {
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' has the socket of mtactl; expected another path"));
+        }
         for (uint32_t k = 0; k < i; k++) {
             const struct config_listener *b = ARRAY_ITEM(&l->listeners, k, struct config_listener);
             for (uint32_t n = 0; n < a->addresses.count; n++) check_address_twice(l, a, n, b);
+            check_socket_twice(l, a, b);
         }
     }
     if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));
@@ -187,6 +200,33 @@ static void check_listen_tls(struct loader *l)
     }
 }
 
+/* check_listen_auth - the auth block that each listener names; passwords are taken under TLS only, so there must be some. */
+static void check_listen_auth(struct loader *l, bool *trusted)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct bytes wanted = image_bytes_of(l, a->auth), name = image_bytes_of(l, a->name);
+        struct nearest near = nearest_to(wanted);
+        uint32_t found = 0;
+        if (wanted.len == 0 && a->owners_table.len > 0)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name, BYTES("' has `sender-logins' without `auth': nobody can log in there"));
+        if (wanted.len == 0) continue;
+        *trusted = true;
+        for (; found < l->auths.count; found++) {
+            struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->auths, found, struct config_auth)->name);
+            nearest_offer(&near, other);
+            if (bytes_equal(other, wanted)) break;
+        }
+        a->auth_block = (uint16_t)found;
+        if (found == l->auths.count)
+            error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), name, BYTES("' names auth `"), wanted,
+                               BYTES("', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }")));
+        else if (a->tls == LISTEN_TLS_OFF)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name,
+                         BYTES("' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only"));
+    }
+}
+
 /* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
 static void check_mailbox_user(struct loader *l)
 {
@@ -208,6 +248,7 @@ void check_whole(struct loader *l)
     fill_queue(l);
     check_listeners(l, &trusted);
     check_listen_tls(l);
+    check_listen_auth(l, &trusted);
     check_mailbox_user(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {

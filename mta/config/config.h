@@ -34,6 +34,12 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
     bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+    struct config_text socket;          /* a Unix socket instead of addresses: its clients are users of this host, and trusted; empty = none */
+    struct config_list peers;           /* uint32_t: user ids that may use the socket; empty = every user */
+    struct config_text auth;            /* name of its auth block; empty = no AUTH. A listener with one is for submission (RFC 6409) */
+    uint16_t auth_block;                /* its index in `auths`, when it has one */
+    struct config_text owners_table;    /* sender-logins: name of the table; empty = a login may send as anybody */
+    struct config_list owners;          /* struct config_owner, sorted by address */
     uint8_t tls;                        /* enum config_listen_tls */
     struct config_text tls_name;        /* which tls block; `default' when not given */
     uint16_t tls_block;                 /* its index in `tls`, when tls is not off */
@@ -55,16 +61,31 @@ struct config_tls { /* tls NAME { ... } */
     uint32_t line;
 };
 
+struct config_owner { /* a line of sender-logins */
+    struct config_text address; /* in lower case: an address, @domain, or "" for the null sender */
+    struct config_text logins;  /* as written, separated by blanks or commas; "*" is every login */
+};
+
+enum { CONFIG_AUTHS_MAX = 16 }; /* auth blocks; one is usual */
+
+struct config_auth { /* auth NAME { ... } */
+    struct config_text name;
+    struct config_text file;            /* password file of mtactl user, or empty ... */
+    struct config_text dovecot;         /* ... and then the path of Dovecot's socket for authentication */
+    uint32_t mechanisms;                /* SMTP_SASL_BITs that are offered */
+};
+
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
 enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT };
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
 
 /* What one `match` line asks for; several words on a line are alternatives of one kind; several lines must all hold. */
-enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMAIN, MATCH_RCPT, MATCH_SENDER, MATCH_SENDER_DOMAIN, MATCH_CLIENT, MATCH_TRUSTED };
+enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMAIN, MATCH_RCPT, MATCH_SENDER, MATCH_SENDER_DOMAIN, MATCH_CLIENT, MATCH_TRUSTED, MATCH_AUTHENTICATED };
 
 struct config_match {
     uint8_t kind;                /* enum config_match_kind */
+    uint32_t either;             /* several kinds without words, joined by `or': a bit for each; 0 = only `kind' */
     struct config_text words;    /* as written behind the kind, e.g. "domains example.org"; for show and explain */
     struct config_list names;    /* struct config_text, lower case, sorted by bytes_compare, no twins; tables are expanded here; "" is <> */
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
@@ -110,12 +131,14 @@ struct config {
     uint64_t generation;
     struct config_text file;          /* the file's path as given, or "embedded" */
     struct config_text hostname;      /* hostname NAME; the system's own name when not given */
+    struct config_text mail_domain;   /* mail-domain NAME: behind local parts alone of sendmail(1); hostname when not given */
     struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
     struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
     struct config_list tls;           /* struct config_tls */
+    struct config_list auths;         /* struct config_auth */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
     uint32_t uid_base;                /* uid-base N; 0 = not given */
@@ -144,6 +167,8 @@ struct config {
         uint32_t data_rate;           /* data-rate, octets a second, 0 off */
         uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
         uint32_t destination_connections; /* default for routes: 20 */
+        uint32_t login_messages;      /* login-messages off: of one login within an hour; 0 = no limit */
+        uint32_t login_rcpts;         /* login-recipients off */
         uint32_t connections_out;     /* outbound connections in all: 12000 */
     } limits;
     struct { /* milliseconds */
@@ -190,8 +215,9 @@ struct route_question {
     struct bytes rcpt;                /* local@domain, domain in lower case */
     struct bytes sender;              /* empty = <> */
     const struct net_address *client; /* NULL or family 0: our own mail */
-    bool trusted;                     /* client was trusted when the message came in */
-    bool local;                       /* Bulkhead's own mail */
+    bool trusted;                     /* client was trusted when the message came in, or authenticated */
+    bool authenticated;
+    bool local;                       /* Bulkhead's own mail, or of a user of this host by its socket */
 };
 
 /* route_find - index of the first route whose every match holds, or -1. Cost: O(routes x log names). */
@@ -200,6 +226,13 @@ int32_t route_find(const struct config *c, const struct route_question *q);
 /* route_admits_stranger - whether a client without trust may send to q->rcpt: the first matching route must name the domain by rcpt-domain
  * (or the address by rcpt); `any`, and matches on sender or client, admit nobody. *route is the first matching route or -1. */
 bool route_admits_stranger(const struct config *c, const struct route_question *q, int32_t *route);
+
+/* config_sender_allowed - whether a login may send as this sender at a listener: always without sender-logins, else when the sender's line, or that of
+ * its domain, names the login. Names compare without case of ASCII letters. */
+bool config_sender_allowed(const struct config *c, const struct config_listener *l, struct bytes login, struct bytes sender);
+
+/* config_admits_peer - whether a user of this host may use a listener's Unix socket; false for a listener without one. */
+bool config_admits_peer(const struct config *c, const struct config_listener *l, uint32_t uid);
 
 /* config_trusts - whether a listener's trust names this client. */
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client);

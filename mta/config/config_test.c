@@ -70,7 +70,16 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "listen { address 1.2.3.4:25 }", "t:3:1: error: expected `listen NAME {'\n"},
     {OK_ROUTE "listen a.b { address 1.2.3.4:25 }",
      "t:3:8: error: `a.b' is no name for listen; expected at most 64 letters, digits, - and _\n"},
-    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT\n"},
+    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT, or socket PATH\n"},
+    {OK_ROUTE "listen a { socket s }", "t:3:19: error: `socket' is `s'; expected an absolute path without . or .. in it\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; socket /s }", "t:3:1: error: listen `a' has `address' and `socket'; expected one of them\n"},
+    {OK_ROUTE "listen a { socket /s; trust local }", "t:3:1: error: listen `a' has `socket' and `trust'; users of this host are named by `peers'\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; peers root }",
+     "t:3:1: error: listen `a' has `peers' without `socket'; clients of an address are named by `trust'\n"},
+    {OK_ROUTE "listen a { socket /s; peers nosuchuser }",
+     "t:3:29: error: `peers' names `nosuchuser', which is no user of this machine; expected any, or names or numbers of users\n"},
+    {OK_ROUTE "listen a { socket /s }\nlisten b { socket /s }", "t: error: listen `b' and listen `a' both have the socket /s\n"},
+    {OK_ROUTE "control { socket /s }\nlisten a { socket /s }", "t: error: listen `a' has the socket of mtactl; expected another path\n"},
     {OK_ROUTE "listen a { address 1.2.3.4 }", "t:3:20: error: `address' is `1.2.3.4'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"},
     {OK_ROUTE "listen a { address 1.2.3.4:0 *:x }",
      "t:3:20: error: `address' is `1.2.3.4:0'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"
@@ -91,11 +100,11 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; mx; mx }", "t:2:26: error: `mx' is given twice; the first is on line 2\n"},
     {OK_ROUTE OK_ROUTE, "t:3:1: warning: route `r' is never reached: route `r' before it matches everything\nt:3:7: error: there is another route `r'\n"},
     {"route r { match; mx }",
-     "t:2:11: error: `match' lacks a value; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client\n"},
+     "t:2:11: error: `match' lacks a value; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client\n"},
     {"route r { match recipient x.y; mx }",
-     "t:2:17: error: unknown match `recipient'; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client\n"},
+     "t:2:17: error: unknown match `recipient'; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client\n"},
     {"route r { match any x; mx }", "t:2:21: error: unexpected `x' behind `match any'; expected nothing more\n"},
-    {"route r { match local or any; mx }", "t:2:23: error: `or' in a match is not supported yet\n"},
+    {"route r { match local or any x; mx }", "t:2:26: error: `or' joins kinds without words, such as authenticated or local\n"},
     {"route r { match header X-Y z; mx }", "t:2:17: error: `match header' is not supported yet\n"},
     {"route r { match rcpt-domain; mx }", "t:2:17: error: `match rcpt-domain' lacks a value; expected one or more\n"},
     {"table domains { inline a.b }\nroute r { match rcpt-domain domain; mx }",
@@ -131,6 +140,21 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "table t { inline a }\ntable t { inline b }", "t:4:7: error: there is another table `t'\n"},
     {OK_ROUTE "table t { file x; format aliases }",
      "t:3:16: error: `file' needs a configuration that is a file\nt:3:19: error: `format' in table `t' is not supported yet\n"},
+    /* auth */
+    {OK_ROUTE "auth a { }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
+    {OK_ROUTE "auth a { file /f; dovecot /d }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
+    {OK_ROUTE "auth a { file /f; mechanisms plain cram-md5 }",
+     "t:3:36: error: `mechanisms' names `cram-md5'; expected some of plain, login, scram-sha-256 and external\n"},
+    {OK_ROUTE "auth a { file /f }\nlisten s { address *:587; auth a }",
+     "t: error: listen `s' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only\n"},
+    {OK_ROUTE "auth ab { file /f }\ntls default { certificate /c; key /k }\nlisten s { address *:587; auth ac; tls implicit }",
+     "t: error: listen `s' names auth `ac', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }; did you mean `ab'?\n"},
+    {OK_ROUTE "listen s { address *:587; sender-logins t }",
+     "t:3:41: error: `sender-logins' names `t', and there is no such table; expected table NAME { file PATH }\n"},
+    {OK_ROUTE "table t { inline a@b.c }\nlisten s { address *:587; sender-logins t }",
+     "t:3:18: error: `a@b.c' has no login behind it; expected the logins that may send as it\n"},
+    {"route r { match authenticated or local; mx }\nroute s { match local or rcpt; mx }",
+     "t:3:26: error: `or' joins kinds without words, such as authenticated or local\n"},
     /* tls */
     {OK_ROUTE "tls t { }", "t:3:1: error: tls `t' lacks `certificate' and `key'; expected certificate PATH; key PATH\n"},
     {OK_ROUTE "tls t { certificate /c }", "t:3:1: error: tls `t' has a `certificate' without its `key'; expected key PATH behind each certificate\n"},
@@ -186,8 +210,8 @@ static void test_config_version_must_come_first_and_be_known(void **state)
 static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const later[] = {"milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
-        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "mail-domain d.e", "credentials c { file /x }",
+    static const char *const later[] = {"milter m { socket s }", "policy p { }", "dkim d.e { selector s }",
+        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -215,6 +239,9 @@ static const char whole_text[] =
     "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
+    "auth people { file /users; mechanisms scram-sha-256 external }\nauth dove { dovecot /d }\n"
+    "listen sub465 { address *:466; tls implicit; auth dove }\nroute d { match authenticated or local; mx }\n"
+    "listen users { socket /run/s; peers root 1000 }\nmail-domain Users.example\n"
     "tls default { certificate /c/a.pem; key /c/a.key; certificate \"/c/b c.pem\"; key /c/b.key; min-version 1.3; tickets off }\n"
     "listen tls { address *:465; tls implicit; max-connections 7 }\nlisten sub { address *:587; tls starttls-required default }\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"

@@ -22,6 +22,7 @@
     B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
     B(TLS,      "tls",      1, struct config_tls,      "Certificates and keys, for the listeners that name the block.") \
+    B(AUTH,     "auth",     1, struct config_auth,     "Who checks passwords, for the listeners that name the block.") \
     B(TABLE,    "table",    1, struct config_table,    "A named list, usable wherever a list of names is expected.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
@@ -76,10 +77,11 @@ enum {
     V(TOP, "hostname", HOST, hostname, "", 0, 0, "The name of this host in banner, HELO, Received and bounces; the system's full name when not given.") \
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
+    V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of ten user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
-    L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
-    L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
+    L(TOP, "masquerade") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
     S(LISTEN, "address", addresses, "IP:PORT ...", 0, "Where to listen; *:PORT is every address of the host, IPv4 and IPv6.") \
@@ -88,11 +90,15 @@ enum {
     V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
     S(LISTEN, "tls", listen_tls, "off | starttls NAME | starttls-required NAME | implicit NAME", 0, "TLS on this listener, with the certificates of the tls block NAME; the block `default' when no name is given. starttls offers it; starttls-required takes no mail in the clear; implicit begins with it. Off when not given.") \
-    L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
-    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
+    V(LISTEN, "socket", PATH, socket, "", 0, 0, "A Unix socket instead of addresses, for sendmail(1): the kernel says which user of this host is there, and all who may use it are trusted.") \
+    S(LISTEN, "peers", peers, "any | USER ...", 0, "Who may use the socket: names or numbers of users; any when not given. root always may.") \
+    V(LISTEN, "auth", WORD, auth, "", 0, 0, "The auth block that checks logins. Mail is then taken from authenticated and trusted clients alone, and what its header lacks is put in. Needs tls.") \
+    S(LISTEN, "sender-logins", sender_logins, "TABLE", 0, "Who may send as whom: lines of an address, @domain or <> and the logins that may use it as sender; * is every login.") \
+    L(LISTEN, "milters") L(LISTEN, "policies") \
+    L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
     \
-    S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
-      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
+    S(ROUTE, "match", match, "any | local | trusted | authenticated | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
+      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket; authenticated clients are trusted too. Kinds without words may be joined: authenticated or local.") \
     S(ROUTE, "relay", relay, "smtp://HOST:PORT | smtps://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given; smtps begins with TLS, and its port is 465. A block behind it may say tls off | opportunistic | encrypt | verify, and dane beside opportunistic or encrypt; opportunistic for smtp and encrypt for smtps when not given.") \
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain. A block behind it may say tls, with the words of relay; opportunistic when not given.") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
@@ -113,6 +119,10 @@ enum {
     S(TLS, "key", key, "PATH", KEY_REPEATS, "The PEM file with the private key of the certificate before it, RSA or ECDSA, without a password.") \
     C(TLS, "min-version", "1.2 1.3", min_version, "1.2", "The oldest version of TLS that is spoken.") \
     V(TLS, "tickets", SWITCH, tickets, "on", 0, 0, "Clients may resume a session without a whole handshake; the keys of their tickets change every few hours.") \
+    \
+    V(AUTH, "file", PATH, file, "", 0, 0, "A password file, kept by mtactl user; read again when it changes.") \
+    V(AUTH, "dovecot", PATH, dovecot, "", 0, 0, "The socket of Dovecot's authentication service, instead of a file.") \
+    S(AUTH, "mechanisms", mechanisms, "WORD ...", 0, "What is offered: plain, login, scram-sha-256, external (client certificates). plain, login and scram-sha-256 when not given.") \
     \
     S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
     S(TABLE, "file", file, "PATH", 0, "A file with one name a line, # begins a comment; read when the configuration is.") \
@@ -140,6 +150,8 @@ enum {
     V(LIMITS, "connections-per-prefix", COUNT, limits.connections_prefix, "200", 1, 1000000, "The same from one /24 (IPv4) or /64 (IPv6); trusted networks are exempt.") \
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
     V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
+    V(LIMITS, "login-messages", COUNT, limits.login_messages, "off", 0, 1000000, "Messages of one login within an hour; more get 450, and the log an alert.") \
+    V(LIMITS, "login-recipients", COUNT, limits.login_rcpts, "off", 0, 10000000, "Recipients of one login within an hour, of all its messages together.") \
     V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \
     V(LIMITS, "connections-out", COUNT, limits.connections_out, "12000", 1, 1000000, "Connections to other hosts at once. Destinations that hold them for long get three quarters at most.") \
     \

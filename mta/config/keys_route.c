@@ -27,7 +27,7 @@ static const struct match_word match_words[] = {
     {BYTES_INIT("sender"), MATCH_SENDER, false},
     {BYTES_INIT("sender-domain"), MATCH_SENDER_DOMAIN, false},
     {BYTES_INIT("client"), MATCH_CLIENT, false},
-    {BYTES_INIT("authenticated"), MATCH_NONE, true},
+    {BYTES_INIT("authenticated"), MATCH_AUTHENTICATED, true},
     {BYTES_INIT("header"), MATCH_NONE, false},
 };
 enum { MATCH_WORDS = sizeof match_words / sizeof match_words[0] };
@@ -40,7 +40,7 @@ static const struct match_word *find_match_word(struct loader *l, struct bytes w
         nearest_offer(&near, match_words[i].word);
     }
     error_with_nearest(l, place, &near, PIECES(BYTES("unknown match `"), word,
-                       BYTES("'; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client")));
+                       BYTES("'; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client")));
     return NULL;
 }
 
@@ -50,9 +50,11 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`match "), m->word, BYTES("' is not supported yet"));
         return false;
     }
+    if (m->bare && s->word_count > 2 && bytes_equal(word_of(l, s, 2), BYTES("or"))) return true; /* read_either() looks at the rest */
     for (uint32_t i = 2; i < s->word_count; i++) {
         if (!bytes_equal(word_of(l, s, i), BYTES("or"))) continue;
-        CONFIG_ERROR(l, place_of(l, s, i), BYTES("`or' in a match is not supported yet"));
+        CONFIG_ERROR(l, place_of(l, s, i),
+                     BYTES("`or' joins kinds without words, such as authenticated or local; several words are alternatives by themselves"));
         return false;
     }
     if (m->bare && s->word_count > 2) {
@@ -67,14 +69,32 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
     return true;
 }
 
+/* read_either - "authenticated or local": bits of all the kinds, or 0. */
+static uint32_t read_either(struct loader *l, const struct grammar_statement *s)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 1; i < s->word_count; i += 2) {
+        const struct match_word *m = find_match_word(l, word_of(l, s, i), place_of(l, s, i));
+        bool joined = i + 1 == s->word_count || (bytes_equal(word_of(l, s, i + 1), BYTES("or")) && i + 2 < s->word_count);
+        if (!m) return 0;
+        if (!m->bare || !joined) {
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`or' joins kinds without words, such as authenticated or local"));
+            return 0;
+        }
+        bits |= 1u << m->kind;
+    }
+    return bits;
+}
+
 void read_key_match(struct loader *l, const struct grammar_statement *s, void *owner)
 {
     struct route_draft *draft = owner;
     if (!take_words(l, s, 1, UINT32_MAX - 1,
-                    BYTES("any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
+                    BYTES("any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
     const struct match_word *m = find_match_word(l, word_of(l, s, 1), place_of(l, s, 1));
     if (!m || !match_is_wellformed(l, s, m)) return;
     struct config_match match = {.kind = (uint8_t)m->kind, .words = join_words(l, s, 2)};
+    if (m->bare && s->word_count > 2 && (match.either = read_either(l, s)) == 0) return;
     switch (m->kind) {
     case MATCH_RCPT_DOMAIN:
     case MATCH_SENDER_DOMAIN: match.names = read_names(l, s, 2, NAME_DOMAIN); break;

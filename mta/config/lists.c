@@ -22,10 +22,10 @@ const struct table *find_table(const struct loader *l, struct bytes name)
 
 /* ---- what a table holds ---- */
 
-static void add_table_name(struct loader *l, struct table *t, struct bytes text, struct grammar_place place)
+static void add_table_name(struct loader *l, struct table *t, struct bytes text, struct bytes value, struct grammar_place place)
 {
     struct table_name *name = array_add(l, &t->names);
-    if (name) *name = (struct table_name){text, place};
+    if (name) *name = (struct table_name){text, value, place};
 }
 
 static bool table_is_free(struct loader *l, const struct grammar_statement *s, struct table *t)
@@ -40,7 +40,7 @@ void read_key_inline(struct loader *l, const struct grammar_statement *s, void *
 {
     struct table *t = owner;
     if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("names")) || !table_is_free(l, s, t)) return;
-    for (uint32_t i = 1; i < s->word_count; i++) add_table_name(l, t, word_of(l, s, i), place_of(l, s, i));
+    for (uint32_t i = 1; i < s->word_count; i++) add_table_name(l, t, word_of(l, s, i), (struct bytes){0}, place_of(l, s, i));
 }
 
 static bool line_is_clean(struct loader *l, struct bytes line, struct grammar_place place)
@@ -84,9 +84,10 @@ static void read_table_lines(struct loader *l, struct table *t, uint32_t file)
         struct bytes name = bytes_trim(without_comment(line));
         if (name.len == 0) continue;
         place.column += (uint32_t)(name.ptr - line.ptr);
-        bool several = bytes_find(name, ' ') < name.len || bytes_find(name, '\t') < name.len;
-        if (several && name.ptr[0] != '"') CONFIG_ERROR(l, place, BYTES("several words on a line; expected one name"));
-        else add_table_name(l, t, name, place);
+        uint32_t blank = 0;
+        while (name.ptr[0] != '"' && blank < name.len && name.ptr[blank] != ' ' && name.ptr[blank] != '\t') blank++;
+        if (name.ptr[0] == '"') blank = name.len;
+        add_table_name(l, t, bytes_slice(name, 0, blank), bytes_trim(bytes_from(name, blank)), place);
     }
 }
 
@@ -182,6 +183,13 @@ static bool is_literal(enum name_kind kind, struct bytes word)
     return bytes_find(word, '@') < word.len || (kind == NAME_SENDER && bytes_equal(word, BYTES("<>")));
 }
 
+/* is_name_alone - a line of a table that is used as a list of names has one word. */
+static bool is_name_alone(struct loader *l, const struct table_name *name)
+{
+    if (name->value.len > 0) CONFIG_ERROR(l, name->place, BYTES("several words on a line; expected one name"));
+    return name->value.len == 0;
+}
+
 static void add_word(struct name_list *list, struct bytes word, struct grammar_place place)
 {
     struct loader *l = list->l;
@@ -199,7 +207,7 @@ static void add_word(struct name_list *list, struct bytes word, struct grammar_p
     }
     for (uint32_t i = 0; i < t->names.count; i++) {
         const struct table_name *name = ARRAY_ITEM(&t->names, i, struct table_name);
-        add_name(list, name->text, name->place, t);
+        if (is_name_alone(l, name)) add_name(list, name->text, name->place, t);
     }
 }
 
@@ -263,7 +271,7 @@ struct config_list read_prefixes(struct loader *l, const struct grammar_statemen
         if (!t) add_prefix_word(l, &prefixes, word_of(l, s, i), place_of(l, s, i));
         for (uint32_t n = 0; t && n < t->names.count; n++) {
             const struct table_name *name = ARRAY_ITEM(&t->names, n, struct table_name);
-            add_prefix_word(l, &prefixes, name->text, name->place);
+            if (is_name_alone(l, name)) add_prefix_word(l, &prefixes, name->text, name->place);
         }
     }
     struct config_list kept = image_list(l, prefixes.items, prefixes.count, sizeof(struct net_prefix));

@@ -94,6 +94,7 @@ static bool loader_init(struct loader *l, bool files_allowed)
     l->routes.item_bytes = sizeof(struct config_route);
     l->tables.item_bytes = sizeof(struct table);
     l->tls.item_bytes = sizeof(struct config_tls);
+    l->auths.item_bytes = sizeof(struct config_auth);
     l->image.item_bytes = 1;
     if (!array_room(l, &l->image, sizeof(struct config))) return false;
     l->image.count = sizeof(struct config);
@@ -114,6 +115,7 @@ static void loader_fini(struct loader *l)
     array_free(&l->routes);
     array_free(&l->tables);
     array_free(&l->tls);
+    array_free(&l->auths);
     array_free(&l->image);
     grammar_fini(&l->grammar);
 }
@@ -126,6 +128,7 @@ static void finish_image(struct loader *l, uint64_t generation)
     c->file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, 0, struct source_file)->path));
     c->listeners = image_list(l, l->listeners.items, l->listeners.count, sizeof(struct config_listener));
     c->routes = image_list(l, l->routes.items, l->routes.count, sizeof(struct config_route));
+    c->auths = image_list(l, l->auths.items, l->auths.count, sizeof(struct config_auth));
     c->tls = image_list(l, l->tls.items, l->tls.count, sizeof(struct config_tls));
     c->magic = CONFIG_MAGIC;
     c->version = CONFIG_IMAGE_VERSION;

@@ -50,6 +50,7 @@ struct problem {
 
 struct table_name { /* a name of a table, before it is known what it must be */
     struct bytes text;
+    struct bytes value; /* what stands behind it on its line; most uses want none */
     struct grammar_place place;
 };
 
@@ -79,6 +80,7 @@ struct loader {
     struct array routes;    /* struct config_route */
     struct array tables;    /* struct table */
     struct array tls;       /* struct config_tls */
+    struct array auths;     /* struct config_auth */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mta/config/load.h"
+#include "smtp/sasl.h"
 #include "mta/config/values.h"
 
 struct block { /* a block that is being read */
@@ -36,10 +37,11 @@ static enum config_block find_block(struct bytes word)
 void set_defaults(struct loader *l, enum config_block block, void *owner)
 {
     static const struct grammar_place nowhere = {GRAMMAR_NONE, 0, 0};
+    const uint32_t several = 1u << CONFIG_BLOCK_LISTEN | 1u << CONFIG_BLOCK_ROUTE | 1u << CONFIG_BLOCK_TLS | 1u << CONFIG_BLOCK_AUTH;
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TLS);
+        bool mine = row->block == block || (all && !(several & 1u << row->block));
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }
@@ -207,6 +209,21 @@ static void another_error(struct loader *l, const struct grammar_statement *s)
     CONFIG_ERROR(l, place_of(l, s, 1), BYTES("there is another "), word_of(l, s, 0), BYTES(" `"), word_of(l, s, 1), BYTES("'"));
 }
 
+/* check_listener - clients come by addresses or by a socket, and only those of addresses have networks to be trusted. */
+static void check_listener(struct loader *l, const struct grammar_statement *s, const struct config_listener *listener)
+{
+    struct bytes name = word_of(l, s, 1);
+    if (listener->addresses.count == 0 && listener->socket.len == 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' lacks `address'; expected address IP:PORT, or socket PATH"));
+    } else if (listener->addresses.count > 0 && listener->socket.len > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `address' and `socket'; expected one of them"));
+    } else if (listener->socket.len > 0 && listener->trust.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `socket' and `trust'; users of this host are named by `peers'"));
+    } else if (listener->socket.len == 0 && listener->peers.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `peers' without `socket'; clients of an address are named by `trust'"));
+    }
+}
+
 static void read_listener(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
@@ -220,9 +237,7 @@ static void read_listener(struct loader *l, const struct grammar_statement *s, s
     b->owner = &listener;
     uint32_t errors = l->errors;
     read_keys(l, b, s->child);
-    if (listener.addresses.count == 0 && l->errors == errors) {
-        CONFIG_ERROR(l, s->place, BYTES("listen `"), b->name, BYTES("' lacks `address'; expected address IP:PORT"));
-    }
+    if (l->errors == errors) check_listener(l, s, &listener);
     keep_block(l, &l->listeners, s, &listener);
 }
 
@@ -281,6 +296,24 @@ static void read_tls(struct loader *l, const struct grammar_statement *s, struct
     keep_block(l, &l->tls, s, &draft.tls);
 }
 
+static void read_auth(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->auths.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->auths, i, struct config_auth)->name), b->name)) another_error(l, s);
+    }
+    struct config_auth auth;
+    memset(&auth, 0, sizeof auth);
+    auth.name = image_text(l, b->name);
+    b->owner = &auth;
+    uint32_t errors = l->errors;
+    read_keys(l, b, s->child);
+    if (auth.mechanisms == 0) auth.mechanisms = SMTP_SASL_BIT(SMTP_SASL_PLAIN) | SMTP_SASL_BIT(SMTP_SASL_LOGIN) | SMTP_SASL_BIT(SMTP_SASL_SCRAM_SHA_256);
+    if ((auth.file.len > 0) == (auth.dovecot.len > 0) && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("auth `"), b->name, BYTES("' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH"));
+    if (l->auths.count >= CONFIG_AUTHS_MAX) CONFIG_ERROR(l, s->place, BYTES("more than 16 blocks `auth'"));
+    keep_block(l, &l->auths, s, &auth);
+}
+
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
@@ -308,6 +341,7 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_ROUTE: read_route(l, s, &b); break;
     case CONFIG_BLOCK_TABLE: read_table(l, s, &b); break;
     case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
+    case CONFIG_BLOCK_AUTH: read_auth(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
 }

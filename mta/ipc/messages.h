@@ -113,8 +113,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u16, listener, 0)                           \
     F(u8, trusted, 1)                             /* the listener's trust names the client */ \
     F(u16, refuse_code, 599)                      /* 0 = serve; 421 = say so politely and close (limits) */ \
-    F(addr, client, 0)                            \
-    F(addr, local, 0)                             \
+    F(addr, client, 0)                            /* of a user of this host who came by a Unix socket: base/net.h, net_of_user() */ \
+    F(addr, local, 0)                             /* family 0 = a Unix socket */ \
+    F(u32, uid, 0)                                /* of the user who came by a Unix socket, by the kernel's word; else 0 */ \
     F(bytes, refuse_text, 200)
 #define IPC_CLIENT_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -166,12 +167,15 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, flags, 0)                              /* MAIL_ bits */ \
     F(u8, ret, 2)                                 \
     F(u16, listener, 0)                           \
-    F(addr, client, 0)                            \
+    F(addr, client, 0)                            /* family 0 = a user of this host */ \
+    F(u32, uid, 0)                                /* who that is */ \
     F(bytes, client_name, HOST_NAME_BYTES_MAX)    \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
     F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
     F(bytes, message_id, MESSAGE_ID_BYTES_MAX)    /* header field, for the log */ \
+    F(u8, mechanism, 4)                           /* enum smtp_sasl_mechanism by which the client was authenticated, or 0 */ \
+    F(bytes, login, 255)                          /* as whom */ \
     F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       /* all, those of RCPTS records too */ \
     F(bytes, rcpts, RCPTS_INLINE_BYTES_MAX)       /* the last part of the list, or all of it */ \
     F(bytes, prefix, PREFIX_BYTES_MAX)            /* Received and other fields put in front */ \
@@ -193,6 +197,42 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 #define IPC_STORAGE_FIELDS(F) \
     F(u8, accepting, 1)                           /* 0: answer MAIL with 452 4.3.1 */ \
     F(bytes, reason, 200)
+
+/* ---- authenticating ---- */
+/* A password file as it is now, open for reading: given when the auth process is started, and again when the file has changed. */
+#define IPC_AUTH_FILE_FIELDS(F) F(u16, block, 0)  /* index in the configuration */
+#define IPC_AUTH_CONNECT_FIELDS(F) F(u16, block, 0) /* connect to Dovecot */
+#define IPC_AUTH_SOCKET_FIELDS(F) \
+    F(u16, block, 0)                              \
+    F(bytes, text, 200)                           /* without a descriptor: why not */
+#define IPC_AUTH_BEGIN_FIELDS(F) \
+    F(u64, request, 0)                            /* names the exchange from here on */ \
+    F(u16, listener, 0)                           \
+    F(u8, mechanism, 4)                           /* enum smtp_sasl_mechanism, those of a server */ \
+    F(u8, has_initial, 1)                         \
+    F(addr, client, 0)                            \
+    F(addr, local, 0)                             \
+    F(bytes, certificate_user, 255)               /* whom the client's verified certificate names, or empty */ \
+    F(bytes, initial, 4096)                       /* base64 as it came, not judged */
+#define IPC_AUTH_LINE_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, cancel, 1)                              /* no answer: the client gave up, or is gone */ \
+    F(bytes, text, 4096)                          /* base64 as it came */
+#define IPC_AUTH_RESULT_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, result, 6)                              /* enum smtp_auth_result; all but a challenge end the exchange */ \
+    F(bytes, challenge, 3072)                     /* base64 */ \
+    F(bytes, login, 255)                          /* who it is, when done */
+/* What a login is about to send: counted, if it may. */
+#define IPC_LOGIN_SPEND_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u32, messages, 1)                           \
+    F(u32, rcpts, 1)                              \
+    F(bytes, login, 255)
+#define IPC_LOGIN_SPENT_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, allowed, 1)                             \
+    F(u32, wait_s, 0)                             /* if not: try again then, about */
 
 /* ---- resolving ---- */
 #define IPC_LOOKUP_FIELDS(F) \
@@ -396,6 +436,14 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(75, SIGN,           sign,           RECEIVER,  KEYHOLDER, 0, IPC_SIGN_FIELDS) \
     M(76, SIGNATURE,      signature,        KEYHOLDER, RECEIVER,  0, IPC_SIGNATURE_FIELDS) \
     M(77, TICKETS,        tickets,        KEYHOLDER, RECEIVER,  0, IPC_TICKETS_FIELDS) \
+    M(90, AUTH_FILE,      auth_file,      MASTER,    AUTHD,     1, IPC_AUTH_FILE_FIELDS) \
+    M(91, AUTH_CONNECT,   auth_connect,   AUTHD,     MASTER,    0, IPC_AUTH_CONNECT_FIELDS) \
+    M(92, AUTH_SOCKET,    auth_socket,    MASTER,    AUTHD,     2, IPC_AUTH_SOCKET_FIELDS) \
+    M(93, AUTH_BEGIN,     auth_begin,     RECEIVER,  AUTHD,     0, IPC_AUTH_BEGIN_FIELDS) \
+    M(94, AUTH_LINE,      auth_line,      RECEIVER,  AUTHD,     0, IPC_AUTH_LINE_FIELDS) \
+    M(95, AUTH_RESULT,    auth_result,    AUTHD,     RECEIVER,  0, IPC_AUTH_RESULT_FIELDS) \
+    M(96, LOGIN_SPEND,    login_spend,    RECEIVER,  AUTHD,     0, IPC_LOGIN_SPEND_FIELDS) \
+    M(97, LOGIN_SPENT,    login_spent,    AUTHD,     RECEIVER,  0, IPC_LOGIN_SPENT_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
     M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS)

@@ -90,10 +90,14 @@ static void remember(struct commit *c, struct ipc_channel *from, const struct ip
     c->receiver_epoch = ipc_peer_epoch(from);
     c->transaction = in->transaction;
     c->client = in->client;
+    c->uid = in->uid;
+    c->by_socket = (in->flags & MAIL_LOCAL) != 0;
     c->rcpt_count = in->rcpt_count;
     c->bytes = in->prefix.len + in->body_bytes;
     c->client_name_len = keep(c->client_name, sizeof c->client_name, in->client_name.len ? in->client_name : BYTES("unknown"));
     c->sender_len = keep(c->sender, sizeof c->sender, in->sender);
+    c->mechanism = in->mechanism;
+    c->login_len = keep(c->login, sizeof c->login, in->login);
     c->message_id_len = keep(c->message_id, sizeof c->message_id, in->message_id);
 }
 
@@ -101,6 +105,7 @@ static void remember(struct commit *c, struct ipc_channel *from, const struct ip
 static bool makes_sense(const struct manager *m, const struct ipc_commit *in)
 {
     return in->rcpt_count > 0 && in->rcpt_count <= m->config->limits.rcpts && in->listener < m->config->listeners.count &&
+           ((in->flags & MAIL_LOCAL) == 0 || CONFIG_ITEMS(m->config, m->config->listeners, struct config_listener)[in->listener].socket.len > 0) &&
            (in->prefix.len == 0 || (uint64_t)in->id_offset + MESSAGE_ID_TEXT_BYTES <= in->prefix.len) && in->header_bytes <= in->body_bytes &&
            (in->body || in->body_bytes == in->content.len) && (!in->body || in->content.len == 0);
 }
@@ -127,7 +132,7 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
     if (in->prefix.len) memcpy(prefix, in->prefix.ptr, in->prefix.len);
     struct record_message r = {
         .arrival_wall_us = process_now_wall_us(p),
-        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED),
+        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED | MAIL_LOCAL | MAIL_AUTHENTICATED),
         .ret = in->ret,
         .origin = {ipc_peer_index(from), ipc_peer_epoch(from), in->transaction},
         .client = in->client,

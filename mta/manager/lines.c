@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "smtp/sasl.h"
 
 static struct buf *begin(const char *daemon, struct message_id id)
 {
@@ -17,12 +18,28 @@ static struct buf *begin(const char *daemon, struct message_id id)
 void line_committed(struct manager *m, const struct commit *c, struct message_id id)
 {
     (void)m;
-    struct buf *line = begin("smtpd", id);
-    BUF_LIT(line, "client=");
-    log_bytes(line, bytes_of(c->client_name, c->client_name_len));
-    buf_put_c(line, '[');
-    net_print_ip(line, &c->client);
-    buf_put_c(line, ']');
+    struct buf *line;
+    if (c->by_socket) {
+        line = begin("pickup", id);
+        BUF_LIT(line, "uid=");
+        buf_put_u64(line, c->uid);
+        BUF_LIT(line, " from=<");
+        log_bytes(line, bytes_of(c->sender, c->sender_len));
+        buf_put_c(line, '>');
+    } else {
+        line = begin("smtpd", id);
+        BUF_LIT(line, "client=");
+        log_bytes(line, bytes_of(c->client_name, c->client_name_len));
+        buf_put_c(line, '[');
+        net_print_ip(line, &c->client);
+        buf_put_c(line, ']');
+        if (c->login_len) {
+            BUF_LIT(line, ", sasl_method=");
+            buf_put(line, smtp_sasl_name((enum smtp_sasl_mechanism)c->mechanism));
+            BUF_LIT(line, ", sasl_username=");
+            log_bytes(line, bytes_of(c->login, c->login_len));
+        }
+    }
     log_end();
 
     line = begin("cleanup", id);

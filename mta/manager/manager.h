@@ -63,9 +63,13 @@ struct commit {                       /* a COMMIT on its way to the disk; what t
     uint32_t receiver_epoch;
     uint64_t transaction;
     struct net_address client;
+    uint32_t uid;                    /* with by_socket */
+    bool by_socket;                  /* a user of this host */
     uint32_t rcpt_count;
     uint64_t bytes;
-    uint16_t client_name_len, sender_len, message_id_len;
+    uint8_t mechanism;               /* enum smtp_sasl_mechanism; 0 = the client is not authenticated */
+    uint8_t login[255];
+    uint16_t client_name_len, sender_len, message_id_len, login_len;
     uint8_t client_name[HOST_NAME_BYTES_MAX], sender[MAIL_ADDRESS_BYTES_MAX], message_id[MESSAGE_ID_BYTES_MAX];
 };
 

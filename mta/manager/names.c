@@ -20,6 +20,7 @@ void names_route(void *context, const struct record_message *m, const struct rcp
         .client = &m->client,
         .trusted = (m->flags & MAIL_TRUSTED) != 0,
         .local = (m->flags & MAIL_LOCAL) != 0,
+        .authenticated = (m->flags & MAIL_AUTHENTICATED) != 0,
     };
     int32_t route = route_find(c, &q);
     if (route < 0) {

@@ -202,13 +202,16 @@ enum err child_start(struct master *m, struct child *c)
     if (e == ERR_NONE) e = connect_peers(m, c);
     if (e == ERR_NONE) e = boxes_give(m, c);
     if (c->role == ROLE_MANAGER) news_manager_came(m, c);
+    if (c->role == ROLE_AUTHD) {
+        auth_forget(m);
+        auth_look(m);
+    }
     return e;
 }
 
 bool child_takes(const struct child *c)
 {
-    if (c->role == ROLE_KEYHOLDER) return true; /* clients may begin with TLS */
-    return c->role == ROLE_MANAGER || c->role == ROLE_ACCEPTOR || c->role == ROLE_RECEIVER || c->role == ROLE_RESOLVER;
+    return c->role != ROLE_CONNECTOR && c->role != ROLE_DELIVER && c->role != ROLE_MAILBOX && c->role != ROLE_CONTROL;
 }
 
 bool children_start(struct master *m, bool taking)

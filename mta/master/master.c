@@ -106,6 +106,7 @@ static int timeout_ms(const struct master *m)
     uint64_t at = watch_deadline(m);
     if (stop_deadline(m) < at) at = stop_deadline(m);
     if (notify_deadline() < at) at = notify_deadline();
+    if (auth_deadline(m) < at) at = auth_deadline(m);
     uint64_t now = clock_mono_ms();
     if (at <= now) return 0;
     return at - now < LONGEST_MS ? (int)(at - now) : LONGEST_MS;
@@ -136,6 +137,7 @@ static void turn(struct master *m)
     }
     if (got > 0 && fds[0].revents != 0) read_signals(m);
     watch_due(m);
+    auth_look(m);
     notify_alive(m->now_ms);
     flush_channels(m);
     log_flush();
@@ -145,7 +147,7 @@ static void turn(struct master *m)
 static int prepare(struct master *m)
 {
     static int (*const steps[])(struct master *) = {
-        open_self, accounts_find, root_open, listeners_open, control_open, folders_open, logfile_open, keys_open, open_signals, start_children,
+        open_self, accounts_find, root_open, listeners_open, sockets_open, folders_open, logfile_open, keys_open, open_signals, start_children,
     };
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int code = steps[i](m);
@@ -177,7 +179,7 @@ int master_run(int config_fd, uint32_t landlock_max)
     int code = prepare(m);
     if (code != 0) stop_at_once(m, code);
     while (m->child_count > 0 && !(m->stopping && stop_step(m))) turn(m);
-    control_remove(m);
+    sockets_remove(m);
     if (m->ready) log_text(LOG_LEVEL_INFO, "stopped");
     log_flush();
     /* Whatever a child said before it gave up is in the log; who started us may be looking elsewhere. */

@@ -35,6 +35,13 @@ enum {
 
 struct account { uint32_t uid, gid; };
 
+struct auth_seen { /* a password file as it was given */
+    bool given, complained;
+    ino_t inode;
+    off_t bytes;
+    struct timespec modified;
+};
+
 struct listener {
     uint16_t listen_block;        /* index in the configuration */
     struct net_address address;
@@ -87,6 +94,8 @@ struct master {
     bool open;                    /* who takes mail has been READY: clients are let in, and the other children are started */
     int certificates_fd;          /* what receivers have of certificates; -1 = there are none */
     uint32_t certificate_count;
+    struct auth_seen auth_seen[CONFIG_AUTHS_MAX]; /* password files that the auth process has */
+    uint64_t auth_look_ms;        /* when to look at them again */
     uint64_t keys_generation;     /* last one read */
     bool keys_good;               /* the keyholder has them, or there are none */
     bool ready;                   /* every child has been READY once */
@@ -110,8 +119,9 @@ int accounts_find(struct master *m);
 int folders_open(struct master *m);
 int root_open(struct master *m);
 int listeners_open(struct master *m);
-int control_open(struct master *m);
-void control_remove(struct master *m);
+int sockets_open(struct master *m);
+/* sockets_remove - the paths of Unix sockets that this master made. */
+void sockets_remove(struct master *m);
 /* path_open - a folder by its whole path, as an O_PATH descriptor; what is missing is made, owned by `owner`. -1 and errno. */
 int path_open(struct bytes path, const struct account *owner, mode_t mode, bool *made);
 
@@ -133,7 +143,7 @@ must_use enum err child_start(struct master *m, struct child *c);
  * greeting waits for the first ones only. False after one line was logged.
  */
 bool children_start(struct master *m, bool taking);
-/* child_takes - whether it is one of those that mail can be taken with. */
+/* child_takes - whether it is one of those that mail is taken with: all but those that deliver, and mtactl's. */
 bool child_takes(const struct child *c);
 /* child_kill - SIGKILL, with the reason for the line that its death will be. */
 void child_kill(struct child *c, const char *why);
@@ -146,6 +156,14 @@ void child_say(enum log_level level, const struct child *c, const char *text);
 void child_forget(struct child *c);
 
 /* ---- keys.c: certificates and keys, for receivers and keyholder ---- */
+/* ---- auth.c ---- */
+/* auth_forget - a new auth process has nothing. auth_look - give it password files that have changed, once a second. auth_deadline - when to look. */
+void auth_forget(struct master *m);
+void auth_look(struct master *m);
+uint64_t auth_deadline(const struct master *m);
+/* auth_connect - the auth process wants a connection to Dovecot. False when it makes no sense. */
+bool auth_connect(struct master *m, const struct ipc_auth_connect *ask);
+
 /* keys_open - read the certificates. Returns 0, or the exit code after one line was logged. */
 int keys_open(struct master *m);
 /* keys_give - to a process that is being started: the keyholder gets the keys, read anew from their files; a receiver the certificates. */

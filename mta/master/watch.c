@@ -176,6 +176,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_drained drained;
         struct ipc_violation violation;
         struct ipc_keys_read keys_read;
+        struct ipc_auth_connect auth_connect;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -198,6 +199,8 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         return true;
     case IPC_KEYS_READ:
         return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);
+    case IPC_AUTH_CONNECT:
+        return ipc_decode_auth_connect(record->body, &u.auth_connect) == ERR_NONE && auth_connect(m, &u.auth_connect);
     default:
         return false;
     }

@@ -7,9 +7,16 @@
 #include "mta/receiver/receiver.h"
 #include "mta/tls/server.h"
 #include "smtp/reply.h"
+#include "smtp/sasl.h"
 
 static void put_peer(struct buf *line, const struct session *s)
 {
+    if (s->local) {
+        BUF_LIT(line, "localhost[uid=");
+        buf_put_u64(line, s->uid);
+        buf_put_c(line, ']');
+        return;
+    }
     log_bytes(line, session_name(s));
     buf_put_c(line, '[');
     net_print_ip(line, &s->client);
@@ -103,6 +110,18 @@ static void put_address(struct buf *line, const char *name, struct bytes address
     buf_put_c(line, '<');
     log_bytes(line, address);
     buf_put_c(line, '>');
+}
+
+void line_auth_failed(struct session *s, bool locked)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: ");
+    put_peer(line, s);
+    BUF_LIT(line, ": SASL ");
+    buf_put(line, smtp_sasl_name((enum smtp_sasl_mechanism)s->login_by));
+    buf_put_cstr(line, locked ? " authentication failed: too many failures before, closing" : " authentication failed: name or password");
+    log_end();
 }
 
 void line_reject(struct session *s, const char *what, const struct smtp_policy_answer *a, struct bytes rcpt)

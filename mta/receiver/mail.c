@@ -15,17 +15,32 @@ static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
     smtp_server_sender(&s->server, a, &s->fx);
 }
 
+static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
+{
+    line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
+    smtp_server_rcpt(&s->server, a, &s->fx);
+}
+
+void mail_refuse(struct session *s, const struct smtp_policy_answer *a)
+{
+    if (s->server.awaiting == SMTP_NEED_RCPT) refuse_rcpt(s, a);
+    else refuse_sender(s, a);
+}
+
 void mail_sender(struct receiver *r, struct session *s)
 {
+    struct smtp_policy_answer logins = login_may_send(r, s);
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {452, {4, 3, 1}, BYTES_INIT("Insufficient system storage; try again later")};
     static const struct smtp_policy_answer away = {451, {4, 3, 0}, BYTES_INIT("The queue is not available; try again in a minute")};
     bool missed = r->manager_gone_ms != 0 && r->now_ms - r->manager_gone_ms > MANAGER_MISSED_MS;
-    if (!r->accepting || !pool_has(&r->pool, POOL_FOR_CONTENT)) {
+    if (logins.code != 250) {
+        refuse_sender(s, &logins);
+    } else if (!r->accepting || !pool_has(&r->pool, POOL_FOR_CONTENT)) {
         refuse_sender(s, &full);
     } else if (missed) {
         refuse_sender(s, &away);
-    } else {
+    } else if (!login_spend(r, s, 1, 0)) {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
         smtp_server_sender(&s->server, &yes, &s->fx);
@@ -136,12 +151,6 @@ static bool keep(struct receiver *r, struct session *s, struct bytes address)
 
 /* ---- RCPT ---- */
 
-static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
-{
-    line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
-    smtp_server_rcpt(&s->server, a, &s->fx);
-}
-
 static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
 {
     static const struct smtp_policy_answer yes = {.code = 250};
@@ -153,7 +162,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
 {
-    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted};
+    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, session_is_ours(s), s->login_len > 0, s->local};
     admission_decide(r->config, &q, out);
 }
 
@@ -173,6 +182,8 @@ void mail_rcpt(struct receiver *r, struct session *s)
     decide(r, s, &a);
     if (!a.taken) {
         refuse_rcpt(s, &a.answer);
+    } else if (login_spend(r, s, 0, 1)) {
+        return; /* and then from the start again */
     } else if (a.ask_mailbox) {
         s->mailbox_request = 0;
         session_wait(r, s, WAIT_MAILBOX, MAILBOX_WAIT_MS);

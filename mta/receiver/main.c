@@ -8,6 +8,7 @@
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
  *              master: CERTIFICATES in. keyholder: SIGN out; SIGNATURE, TICKETS in.
+ *              authd: AUTH_BEGIN, AUTH_LINE, LOGIN_SPEND out; AUTH_RESULT, LOGIN_SPENT in.
  *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
@@ -33,6 +34,12 @@
 #include "mta/receiver/receiver.h"
 #include "mta/tls/server.h"
 
+static uint32_t mechanisms_of(const struct config *c, const struct config_listener *l)
+{
+    const struct config_auth *auths = CONFIG_ITEMS(c, c->auths, struct config_auth);
+    return l->auth.len > 0 && auths && l->auth_block < c->auths.count ? auths[l->auth_block].mechanisms : 0;
+}
+
 static enum err make_listeners(struct receiver *r)
 {
     const struct config *c = r->config;
@@ -42,6 +49,7 @@ static enum err make_listeners(struct receiver *r)
     for (uint32_t i = 0; listeners && i < c->listeners.count; i++) {
         r->listeners[i] = (struct smtp_server_config){
             .hostname = config_bytes(c, c->hostname),
+            .mail_domain = listeners[i].socket.len > 0 ? config_bytes(c, c->mail_domain) : (struct bytes){0},
             .message_bytes_max = c->limits.message_bytes,
             .rcpts_max = c->limits.rcpts < RECIPIENTS_HARD_MAX ? c->limits.rcpts : RECIPIENTS_HARD_MAX,
             .line_bytes_max = listeners[i].strict_lines ? 998 : c->limits.line_bytes,
@@ -52,6 +60,7 @@ static enum err make_listeners(struct receiver *r)
             .command_timeout_ms = c->timeouts.server_command,
             .data_timeout_ms = c->timeouts.server_data,
             .data_rate_min = c->limits.data_rate,
+            .auth_mechanisms = mechanisms_of(c, &listeners[i]),
             .tls_offered = listeners[i].tls == LISTEN_TLS_STARTTLS || listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
             .tls_required = listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
         };
@@ -135,6 +144,7 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_AUTHD) login_gone(r);
     if (ipc_peer(c) == ROLE_KEYHOLDER) r->secure.tickets = false;
 }
 
@@ -184,6 +194,26 @@ void receiver_on_mailbox_checked(struct process *p, struct ipc_channel *from, co
     struct receiver *r = receiver_of(p);
     struct session *s = receiver_session_of(r, m->request);
     if (s && s->wait == WAIT_MAILBOX && s->mailbox_request == m->request) mail_mailbox_checked(r, s, m->known);
+}
+
+void receiver_on_auth_result(struct process *p, struct ipc_channel *from, const struct ipc_auth_result *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s) login_result(r, s, m);
+}
+
+void receiver_on_login_spent(struct process *p, struct ipc_channel *from, const struct ipc_login_spent *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s && s->wait == WAIT_SPENT && s->spend_request == m->request) login_spent(r, s, m->allowed, m->allowed ? 0 : m->wait_s);
 }
 
 void receiver_on_body_file(struct process *p, struct ipc_channel *from, const struct ipc_body_file *m, int fd)

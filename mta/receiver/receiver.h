@@ -45,6 +45,8 @@ enum {
 
     NAME_WAIT_MS = 2000,             /* for the client's name, from the connection on: a message waits no longer for it */
     NAME_WAIT_TRUSTED_MS = 300,      /* trusted clients are seldom in the DNS */
+    AUTH_WAIT_MS = 90 * 1000,        /* for the auth process: guessers wait there, and Dovecot has its own pauses */
+    SPENT_WAIT_MS = 10 * 1000,
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
@@ -71,6 +73,8 @@ enum session_wait {
     WAIT_NONE = 0,
     WAIT_OUT,       /* replies must be sent before more can be said */
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
+    WAIT_AUTH,      /* AUTH_RESULT */
+    WAIT_SPENT,     /* LOGIN_SPENT, for MAIL or RCPT */
     WAIT_CHUNK,     /* room in the pool */
     WAIT_FILE,      /* BODY_FILE */
     WAIT_WRITER,    /* the writer is behind */
@@ -87,6 +91,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint32_t next;             /* in the list of free ones, or of those to be run */
     int fd;
     uint8_t stage, wait;       /* enum session_stage, enum session_wait */
+    bool local;                /* a user of this host, by a Unix socket: uid says which */
     bool trusted, queued, running, receiving, sending;
     bool watched;              /* had its turn as a stranger */
     bool gone;                 /* the client, or the connection */
@@ -98,7 +103,15 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
 
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
     uint32_t acceptor_epoch;
-    struct net_address client;
+    struct net_address client; /* of a user of this host: net_of_user() */
+    uint32_t uid;
+    struct net_address local_address; /* that it came to */
+    uint64_t auth_request;     /* names an authentication under way; 0 = none */
+    uint64_t spend_request;    /* LOGIN_SPEND under way */
+    uint32_t login_len;        /* as whom it is authenticated; 0 = not */
+    uint8_t login_by;          /* enum smtp_sasl_mechanism */
+    bool spent;                /* the recipient or message that is being judged is counted for its login */
+    uint8_t login[255];
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */
@@ -214,11 +227,29 @@ void sessions_run(struct receiver *r);
 /* ---- mail.c: needs of the machine; each answers, or sets a wait ---- */
 void mail_sender(struct receiver *r, struct session *s);
 void mail_rcpt(struct receiver *r, struct session *s);
+/* mail_refuse - refuse the sender or recipient that is being judged. */
+void mail_refuse(struct session *s, const struct smtp_policy_answer *a);
 void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known);
 /* mail_mailbox_came - a new mailbox process: what the old one did not answer is asked again. */
 void mail_mailbox_came(struct receiver *r);
 /* mail_forget - the transaction is over: chunks, file and number go. */
 void mail_forget(struct receiver *r, struct session *s);
+
+/* ---- logins.c ---- */
+/* login_go_on - SMTP_NEED_AUTH: pass on what came. login_result - the auth process's answer. login_forget - the session ends. */
+void login_go_on(struct receiver *r, struct session *s);
+void login_result(struct receiver *r, struct session *s, const struct ipc_auth_result *m);
+void login_late(struct receiver *r, struct session *s);
+void login_forget(struct receiver *r, struct session *s);
+/* login_gone - there is no auth process any more: what it was asked is not answered. */
+void login_gone(struct receiver *r);
+/* login_may_send - what is to be answered to MAIL for the sake of logins; code 250 = nothing. */
+struct smtp_policy_answer login_may_send(const struct receiver *r, const struct session *s);
+/* login_spend - whether a login's limits must be asked; then the answer is awaited. */
+bool login_spend(struct receiver *r, struct session *s, uint32_t messages, uint32_t rcpts);
+void login_spent(struct receiver *r, struct session *s, bool allowed, uint32_t wait_s);
+/* session_is_ours - trusted, or authenticated: may send to any route. */
+static inline bool session_is_ours(const struct session *s) { return s->trusted || s->login_len > 0; }
 
 /* ---- content.c ---- */
 void content_begin(struct receiver *r, struct session *s);
@@ -274,6 +305,8 @@ void line_secured(struct session *s);
 void line_tls_failed(struct session *s, struct bytes why);
 /* line_end - "lost connection after X from", "timeout after X from", "too many errors after X from". */
 void line_end(struct session *s, const char *what);
+/* line_auth_failed - "SASL PLAIN authentication failed", as fail2ban knows it. */
+void line_auth_failed(struct session *s, bool locked);
 /* line_reject - NOQUEUE: what is RCPT, MAIL, DATA, END-OF-MESSAGE or CONNECT. */
 void line_reject(struct session *s, const char *what, const struct smtp_policy_answer *a, struct bytes rcpt);
 

@@ -131,10 +131,11 @@ void session_free(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    if (!s->refused) line_disconnect(s);
+    if (!s->refused && !s->local) line_disconnect(s);
     bool left = s->tls_ended || (s->gone && s->stage == STAGE_OPEN);
     s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (left && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
+    login_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
     s->fresh = (struct bytes){0};
@@ -157,6 +158,12 @@ static void wait_late(struct receiver *r, struct session *s)
 {
     static const struct bytes slow = BYTES_INIT("Temporary failure of the queue; try again later");
     switch (s->wait) {
+    case WAIT_AUTH:
+        login_late(r, s);
+        break;
+    case WAIT_SPENT:
+        login_spent(r, s, false, 0);
+        break;
     case WAIT_MAILBOX:
         mail_mailbox_checked(r, s, 2);
         break;
@@ -252,8 +259,11 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     s->acceptor_epoch = acceptor_epoch;
     s->listener = m->listener;
     s->client = m->client;
+    s->uid = m->uid;
+    s->local_address = m->local;
     /* Looked up here too: who may relay is not left to one process alone. */
-    s->trusted = m->trusted && config_trusts(r->config, listener, &m->client);
+    s->local = m->local.family == NET_NONE && config_admits_peer(r->config, listener, m->uid);
+    s->trusted = s->local || (m->trusted && config_trusts(r->config, listener, &m->client));
     s->filter = POOL_NONE;
     s->held = s->rcpts = s->content = chain_empty();
     s->fx.out = BUF_OVER(s->reply);
@@ -267,6 +277,8 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
         s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
+    } else if (s->local) {
+        s->connect_said = true; /* our own users come and go without a line; what they send has one */
     } else {
         names_ask(r, s);
     }

@@ -61,6 +61,9 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     case SMTP_NEED_OUT:
         session_wait(r, s, WAIT_OUT, 0);
         break;
+    case SMTP_NEED_AUTH:
+        login_go_on(r, s);
+        break;
     case SMTP_NEED_SENDER:
         mail_sender(r, s);
         break;
@@ -97,7 +100,9 @@ static uint32_t eat(struct receiver *r, struct session *s, struct bytes in)
 {
     struct box_slot *slot = box_slot(&r->box, s->index);
     uint32_t eaten = 0;
-    if (in.len) box_keep(slot, in, true);
+    /* Passwords are not for crash records. */
+    bool secret = s->server.phase == SMTP_PHASE_AUTH || bytes_starts_nocase(in, BYTES("AUTH "));
+    if (in.len) box_keep(slot, secret ? BYTES("(an authentication, which is not kept)") : in, true);
     while (session_goes_on(s)) {
         uint32_t used = 0;
         box_parse_begin(&r->box, slot, s->transaction ? STEP_BODY : STEP_NONE);

@@ -40,6 +40,11 @@ static const struct command commands[] = {
     {"crash", "show", command_crash_show, "NUMBER", "one of these records, with the octets"},
     {"crash", "export", command_crash_export, "NUMBER", "the octets alone, as they came"},
     {"crash", "clear", command_crash_clear, "[NUMBER]", "remove one record, or all (--yes)"},
+    {"user", "add", command_user_add, "NAME [--auth BLOCK]",
+     "a login, in the password file of an auth block; the password is asked for, or read from standard input"},
+    {"user", "passwd", command_user_passwd, "NAME [--auth BLOCK]", "another password for it"},
+    {"user", "del", command_user_del, "NAME [--auth BLOCK]", "remove it"},
+    {"user", "list", command_user_list, "[--auth BLOCK]", "all logins"},
     {"config", "check", command_config_check, "[-c FILE]", "every problem of a configuration"},
     {"config", "show", command_config_show, "[-c FILE]", "the configuration with all its defaults"},
     {"version", NULL, command_version, "", "the version"},
@@ -105,6 +110,7 @@ static bool set_version(struct ctl *c, const char *value)
     return true;
 }
 static bool set_socket(struct ctl *c, const char *value) { return (c->socket = value)[0] != 0; }
+static bool set_auth(struct ctl *c, const char *value) { return (c->auth = value)[0] != 0; }
 static bool set_config(struct ctl *c, const char *value) { return (c->config = value)[0] != 0; }
 static bool set_stopped(struct ctl *c, const char *value) { return (c->stopped = value)[0] != 0; }
 
@@ -165,6 +171,7 @@ static const struct option_row options[] = {
     {"--to", true, set_to},          {"--from", true, set_from},      {"--domain", true, set_domain},      {"--site", true, set_site},
     {"--route", true, set_route},    {"--client", true, set_client},  {"--state", true, set_state},        {"--reason", true, set_reason},
     {"--older", true, set_older},    {"--larger", true, set_larger},  {"--id", true, set_id},              {"--limit", true, set_limit},
+    {"--auth", true, set_auth},
 };
 
 /* take_option - the option at argv[*i], with its value; 0, or the exit code. */
