@@ -64,6 +64,8 @@ struct config_route { /* route NAME { ... }, in file order */
     uint32_t messages_per_connection;
     struct config_text file;         /* where it stands, for explain */
     uint32_t line;
+    struct config_list rewrite;      /* uint32_t: places in config.tables that its recipients are looked up in; empty = none */
+    uint8_t sub_address;             /* the octet between a user and a detail; 0 = none */
 };
 
 enum config_table_format { CONFIG_TABLE_PLAIN = 0, CONFIG_TABLE_ALIASES, CONFIG_TABLE_POSTFIX, CONFIG_TABLE_REGEX };
@@ -110,6 +112,7 @@ struct config {
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    uint32_t aliases_table;           /* aliases { file ... }: its place in tables + 1; 0 = not given */
     struct config_list table_sources; /* struct config_source */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */

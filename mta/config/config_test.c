@@ -176,7 +176,7 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[] = {"tls default { x y }", "milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
-        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "mail-domain d.e", "credentials c { file /x }",
+        "verify { spf on }", "masquerade { a b -> c }", "mail-domain d.e", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
