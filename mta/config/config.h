@@ -159,6 +159,7 @@ struct config {
         uint16_t mx_port;             /* 25 */
     } connect;
     struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
+    struct { struct config_text domain, secret; } srs; /* srs { domain NAME; secret PATH }: both or none */
     struct {
         uint8_t target;               /* enum config_log_target */
         struct config_text path, ident; /* ident default "mta" */

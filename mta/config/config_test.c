@@ -121,6 +121,9 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; reject 550 4.1.1 no }", "t:2:33: error: the enhanced code `4.1.1' contradicts the code `550'\n"},
     {"route r { match any; mx; source 1.2.3.4 5.6.7.8 }", "t:2:41: error: `source' has two addresses of one family; expected one of each\n"},
     {"route r { match any; mx; 8bit convert }", "t:2:31: error: `8bit convert' is not supported yet; expected as-is\n"},
+    {"route r { match any; mx; rewrite t }", "t:2:34: error: there is no table `t'\n"},
+    {"table tabel { inline a }\nroute r { match any; mx; rewrite table }", "t:3:34: error: there is no table `table'; did you mean `tabel'?\n"},
+    {"route r { match any; mx; sub-address ++ }", "t:2:38: error: `sub-address' is `++'; expected one of + - = _ #\n"},
     /* table */
     {OK_ROUTE "table t { }", "t:3:1: error: table `t' is empty; expected inline NAME ... or file PATH\n"},
     {OK_ROUTE "table t { inline a; file /x }", "t:3:21: error: a table has either inline or file; expected one of them\n"},
@@ -199,8 +202,9 @@ static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
     "route a { match rcpt-domain ours B.example; match client nets; relay smtp://[::1]; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
-    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\" }\n"
-    "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
+    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\"; rewrite ours more; sub-address + }\n"
+    "table more { entry a \"b c\" }\n"
+    "aliases { }\ntable ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"

@@ -19,8 +19,18 @@ const char *expand_words(enum expand_answer answer)
     static const char *const words[EXPAND_ANSWERS] = {
         [EXPAND_NONE] = "", [EXPAND_DONE] = "", [EXPAND_EMPTY] = "its alias leads to nobody", [EXPAND_MANY] = "its alias leads to too many recipients",
         [EXPAND_ACTION] = "its alias has a command or a file, which is not allowed here", [EXPAND_BAD] = "its alias has something that is no address",
+        [EXPAND_FORGED] = "this address was not made here, or is too old",
     };
     return answer < EXPAND_ANSWERS ? words[answer] : "";
+}
+
+bool expand_is_srs(const struct config *c, struct bytes address)
+{
+    struct bytes ours = config_bytes(c, c->srs.domain), local = mail_local(address);
+    if (ours.len == 0 || !bytes_equal_nocase(mail_domain(address), ours)) return false;
+    if (local.len > 0 && local.ptr[0] == '"') local = bytes_from(local, 1);
+    bool tagged = bytes_starts_nocase(local, BYTES("SRS0")) || bytes_starts_nocase(local, BYTES("SRS1"));
+    return tagged && local.len > 4 && bytes_find(BYTES("=-+"), local.ptr[4]) < 3;
 }
 
 static struct bytes mail_at(struct buf *text, struct bytes local, struct bytes domain)
@@ -127,7 +137,8 @@ static struct expand_item *add(struct walk *w, struct bytes address, bool exact)
     const struct expand_item *alias = &x->items[w->at];
     if (x->count >= EXPAND_ITEMS_MAX || alias->depth > EXPAND_DEPTH_MAX) return NULL;
     struct expand_item *item = &x->items[x->count++];
-    *item = (struct expand_item){.address = address, .alias = w->at, .owner = alias->owner, .table = NO_TABLE, .depth = (uint8_t)(alias->depth + 1), .exact = exact};
+    uint8_t depth = (uint8_t)(alias->depth + 1);
+    *item = (struct expand_item){.address = address, .alias = w->at, .owner = alias->owner, .table = NO_TABLE, .depth = depth, .exact = exact};
     return item;
 }
 

@@ -26,6 +26,7 @@ enum expand_answer {
     EXPAND_MANY,     /* to more than the limits above */
     EXPAND_ACTION,   /* to a command or a file, which is not allowed */
     EXPAND_BAD,      /* to something that is no address */
+    EXPAND_FORGED,   /* it looks like a sender that we rewrote, and is none, or too old */
     EXPAND_ANSWERS
 };
 
@@ -58,6 +59,9 @@ enum expand_answer expand_address(const struct config *c, const struct route_que
 
 /* expand_has_alias - whether an address is one, without expanding it. */
 bool expand_has_alias(const struct config *c, const struct route_question *q);
+
+/* expand_is_srs - whether an address has the form of a sender that this site rewrote; only the manager can tell whether it is one. */
+bool expand_is_srs(const struct config *c, struct bytes address);
 
 /* expand_words - why an expansion cannot be made, for a reply. */
 const char *expand_words(enum expand_answer answer);

@@ -15,7 +15,7 @@
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
 enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024 };
-enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096 };
+enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096, SRS_SECRETS_BYTES_MAX = 4096 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -88,6 +88,9 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u8, done, 1)                                /* 0: nothing has changed, and the problems say why */ \
     F(u64, generation, 0)                         /* that is in use now */ \
     F(bytes, problems, IPC_PROBLEMS_BYTES_MAX)    /* a line each, warnings too */
+
+/* The file of srs { secret }, for the one process that signs. */
+#define IPC_SRS_SECRETS_FIELDS(F) F(bytes, secrets, SRS_SECRETS_BYTES_MAX)
 
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
@@ -347,6 +350,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(14, CONFIG,         config,         MASTER,    ANY,       1, IPC_CONFIG_FIELDS) \
     M(15, RELOAD,         reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
     M(16, RELOADED,       reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
+    M(17, SRS_SECRETS,    srs_secrets,    MASTER,    MANAGER,   0, IPC_SRS_SECRETS_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \

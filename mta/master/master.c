@@ -4,8 +4,8 @@
  * Purpose      opens what no child may open: listening sockets, control socket, log, queue and mail folders, configuration; hands it out
  * Runs as      root when started as root, and then the only process that is
  * Inherits     standard error; NOTIFY_SOCKET and WATCHDOG_USEC of a service manager
- * Talks to     every child: PEER, PING, DRAIN, LOG_TO, DIED out; READY, PONG, DRAINED, VIOLATION in.
- *              LISTENER to the acceptor, CONTROL_LISTENER and ROLE_STATE to control, CONFIG to all; RELOAD from control, RELOADED to it
+ * Talks to     every child: PEER, PING, DRAIN, LOG_TO, DIED, CONFIG out; READY, PONG, DRAINED, VIOLATION in.
+ *              SRS_SECRETS to the manager, LISTENER to the acceptor, CONTROL_LISTENER, ROLE_STATE and RELOADED to control; RELOAD from it
  * May do       anything; so it does little, and reads nothing that comes from a network
  * Holds        the child table; descriptors
  * If it dies   every child ends: by its parent-death signal, or because its channel ends
@@ -150,7 +150,8 @@ static void turn(struct master *m)
 static int prepare(struct master *m)
 {
     static int (*const steps[])(struct master *) = {
-        open_self, accounts_find, root_open, listeners_open, control_open, folders_open, logfile_open, open_signals, start_children,
+        open_self, accounts_find, root_open, listeners_open, control_open, folders_open, secrets_read, logfile_open, open_signals,
+        start_children,
     };
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int code = steps[i](m);

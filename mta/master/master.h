@@ -71,6 +71,8 @@ struct master {
     const struct config *config, *first_config; /* in use; of the start, into which the log's texts point */
     struct config_texts *texts;   /* of the configuration, for reloads */
     int config_fd;
+    uint8_t secrets[SRS_SECRETS_BYTES_MAX]; /* the file of srs { secret } */
+    uint32_t secrets_bytes;
     struct {
         uint64_t look_ms;         /* when the files of tables are looked at next, monotonic */
         uint64_t refused;         /* how they looked when they could not be used the last time; 0 = they could */
@@ -110,6 +112,7 @@ int accounts_find(struct master *m);
 
 /* ---- open.c, listen.c, logfile.c: what children cannot open. Each returns 0, or the exit code after one line was logged. ---- */
 int folders_open(struct master *m);
+int secrets_read(struct master *m);
 int root_open(struct master *m);
 int listeners_open(struct master *m);
 int control_open(struct master *m);

@@ -51,11 +51,18 @@ static void give_control(struct master *m, struct child *control)
     for (uint32_t i = 0; i < m->child_count; i++) watch_tell_state(m, &m->children[i]);
 }
 
+static void give_secrets(struct master *m, struct child *manager)
+{
+    struct ipc_srs_secrets secrets = {.secrets = bytes_of(m->secrets, m->secrets_bytes)};
+    if (ipc_send_srs_secrets(manager->channel, &secrets, -1) != ERR_NONE) child_kill(manager, "it could not be given the secrets of SRS");
+}
+
 /* give_work - what a role may have only when everybody it relies on is there. */
 static void give_work(struct master *m, struct child *c)
 {
     if (c->role == ROLE_ACCEPTOR) give_listeners(m, c);
     if (c->role == ROLE_CONTROL) give_control(m, c);
+    if (c->role == ROLE_MANAGER && m->secrets_bytes > 0) give_secrets(m, c);
 }
 
 /* say_open - a line for each layer that some process does without: what that leaves open. */
