@@ -171,6 +171,7 @@ int secrets_read(struct master *m)
         m->secrets_bytes = (uint32_t)n;
         return 0;
     }
-    log_err(LOG_LEVEL_FATAL, open_to_others ? "the secrets of srs can be read by others than their owner: chmod 600" : "cannot read the secrets of srs", name, e);
+    const char *why = open_to_others ? "the secrets of srs can be read by others than their owner: chmod 600" : "cannot read the secrets of srs";
+    log_err(LOG_LEVEL_FATAL, why, name, e);
     return PROCESS_EXIT_CONFIG;
 }
