@@ -240,6 +240,12 @@ static void check_mailbox_user(struct loader *l)
     }
 }
 
+static void check_srs(struct loader *l)
+{
+    const struct config *c = &l->config;
+    if ((c->srs.domain.len > 0) != (c->srs.secret.len > 0)) CONFIG_ERROR(l, whole_file, BYTES("`srs' lacks `domain' or `secret'; expected both"));
+}
+
 void check_whole(struct loader *l)
 {
     bool trusted = false, strangers = false;
@@ -250,6 +256,7 @@ void check_whole(struct loader *l)
     check_listen_tls(l);
     check_listen_auth(l, &trusted);
     check_mailbox_user(l);
+    check_srs(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {
         CONFIG_WARNING(l, whole_file,

@@ -134,12 +134,17 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; reject 550 4.1.1 no }", "t:2:33: error: the enhanced code `4.1.1' contradicts the code `550'\n"},
     {"route r { match any; mx; source 1.2.3.4 5.6.7.8 }", "t:2:41: error: `source' has two addresses of one family; expected one of each\n"},
     {"route r { match any; mx; 8bit convert }", "t:2:31: error: `8bit convert' is not supported yet; expected as-is\n"},
+    {"route r { match any; mx; rewrite t }", "t:2:34: error: there is no table `t'\n"},
+    {"table tabel { inline a }\nroute r { match any; mx; rewrite table }", "t:3:34: error: there is no table `table'; did you mean `tabel'?\n"},
+    {"route r { match any; mx; sub-address ++ }", "t:2:38: error: `sub-address' is `++'; expected one of + - = _ #\n"},
     /* table */
     {OK_ROUTE "table t { }", "t:3:1: error: table `t' is empty; expected inline NAME ... or file PATH\n"},
     {OK_ROUTE "table t { inline a; file /x }", "t:3:21: error: a table has either inline or file; expected one of them\n"},
     {OK_ROUTE "table t { inline a }\ntable t { inline b }", "t:4:7: error: there is another table `t'\n"},
     {OK_ROUTE "table t { file x; format aliases }",
-     "t:3:16: error: `file' needs a configuration that is a file\nt:3:19: error: `format' in table `t' is not supported yet\n"},
+     "t:3:16: error: `file' needs a configuration that is a file\n"},
+    {OK_ROUTE "table t { inline a; format regex }", "t:3:18: error: `format' is for a table in a file; inline entries are plain\n"},
+    {OK_ROUTE "table t { entry a }", "t:3:17: error: `entry' lacks a value; expected a key and its value\n"},
     /* auth */
     {OK_ROUTE "auth a { }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
     {OK_ROUTE "auth a { file /f; dovecot /d }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
@@ -211,7 +216,7 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[] = {"milter m { socket s }", "policy p { }", "dkim d.e { selector s }",
-        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "credentials c { file /x }",
+        "verify { spf on }", "masquerade { a b -> c }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -234,9 +239,10 @@ static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
     "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
-    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\" }\n"
+    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\"; rewrite ours more; sub-address + }\n"
     "route m { match rcpt-domain t.example; mx { tls dane encrypt } }\n"
-    "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
+    "table more { entry a \"b c\" }\n"
+    "aliases { }\ntable ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
     "auth people { file /users; mechanisms scram-sha-256 external }\nauth dove { dovecot /d }\n"

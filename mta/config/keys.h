@@ -23,7 +23,9 @@
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
     B(TLS,      "tls",      1, struct config_tls,      "Certificates and keys, for the listeners that name the block.") \
     B(AUTH,     "auth",     1, struct config_auth,     "Who checks passwords, for the listeners that name the block.") \
-    B(TABLE,    "table",    1, struct config_table,    "A named list, usable wherever a list of names is expected.") \
+    B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
+    B(ALIASES,  "aliases",  0, struct config,          "Aliases of recipients at this host, where their route names no table by rewrite.") \
+    B(SRS,      "srs",      0, struct config,          "Sender Rewriting Scheme: what an alias forwards to another host gets a sender at this site, from which a bounce finds back.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -79,8 +81,8 @@ enum {
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
     V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
-    L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of twelve user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") \
     L(TOP, "masquerade") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
@@ -111,7 +113,9 @@ enum {
     V(ROUTE, "recipients", COUNT, rcpts_max, "100", 1, 100000, "Recipients in one transaction.") \
     V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
-    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
+    S(ROUTE, "rewrite", rewrite, "TABLE ...", 0, "Tables in which recipients are looked up before they are delivered: aliases, virtual addresses, @domain for all others. Values are looked up again.") \
+    S(ROUTE, "sub-address", sub_address, "CHARACTER", 0, "What stands between a user and a detail that does not count for delivery, such as +. Nothing when not given.") \
+    L(ROUTE, "pool") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
     L(RELAY, "auth") S(RELAY, "tls", relay_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
     S(MX, "tls", mx_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
     \
@@ -125,8 +129,14 @@ enum {
     S(AUTH, "mechanisms", mechanisms, "WORD ...", 0, "What is offered: plain, login, scram-sha-256, external (client certificates). plain, login and scram-sha-256 when not given.") \
     \
     S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
-    S(TABLE, "file", file, "PATH", 0, "A file with one name a line, # begins a comment; read when the configuration is.") \
-    L(TABLE, "format") \
+    S(TABLE, "entry", entry, "KEY VALUE ...", KEY_REPEATS, "A key with its value, beside or instead of inline names.") \
+    S(TABLE, "file", file, "PATH", 0, "A file; read when the configuration is, and again when it changes.") \
+    C(TABLE, "format", "plain aliases postfix regex", format, "plain", "Of the file: a key and maybe a value a line; aliases(5); what postmap reads; /regular expressions/.") \
+    \
+    S(ALIASES, "file", alias_file, "PATH", 0, "A file of aliases(5), as newaliases(1) reads it; table aliases to mtactl.") \
+    \
+    V(SRS, "domain", HOST, srs.domain, "", 0, 0, "The domain of such senders; mail for them must come to this host.") \
+    V(SRS, "secret", PATH, srs.secret, "", 0, 0, "A file with a secret a line, readable by root alone; the first one signs, the others are those before it.") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \

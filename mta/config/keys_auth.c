@@ -57,23 +57,23 @@ static int by_address(const void *left, const void *right, void *context)
     return bytes_compare(image_bytes_of(l, ((const struct config_owner *)left)->address), image_bytes_of(l, ((const struct config_owner *)right)->address));
 }
 
-static void add_owner(struct loader *l, struct array *owners, const struct table_name *name)
+static void add_owner(struct loader *l, struct array *owners, const struct table_entry *entry)
 {
     uint8_t memory[MAIL_ADDRESS_BYTES_MAX];
     struct buf address = BUF_OVER(memory);
-    if (!canonical(name->text, &address)) {
-        CONFIG_ERROR(l, name->place, BYTES("`"), name->text,
+    if (!canonical(table_key(l, entry), &address)) {
+        CONFIG_ERROR(l, entry->place, BYTES("`"), table_key(l, entry),
                      BYTES("' is no sender, as `sender-logins' expects: an address, @domain or <>, and behind it its logins"));
         return;
     }
-    if (name->value.len == 0) {
-        CONFIG_ERROR(l, name->place, BYTES("`"), name->text, BYTES("' has no login behind it; expected the logins that may send as it"));
+    if (entry->value.len == 0) {
+        CONFIG_ERROR(l, entry->place, BYTES("`"), table_key(l, entry), BYTES("' has no login behind it; expected the logins that may send as it"));
         return;
     }
     struct config_owner *owner = array_add(l, owners);
     if (!owner) return;
     owner->address = image_text(l, buf_bytes(&address));
-    owner->logins = image_text(l, name->value);
+    owner->logins = entry->value;
 }
 
 void read_key_sender_logins(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -87,7 +87,7 @@ void read_key_sender_logins(struct loader *l, const struct grammar_statement *s,
                      BYTES("', and there is no such table; expected table NAME { file PATH }"));
         return;
     }
-    for (uint32_t i = 0; i < t->names.count; i++) add_owner(l, &owners, ARRAY_ITEM(&t->names, i, struct table_name));
+    for (uint32_t i = 0; i < t->entries.count; i++) add_owner(l, &owners, ARRAY_ITEM(&t->entries, i, struct table_entry));
     if (owners.count > 1) qsort_r(owners.items, owners.count, owners.item_bytes, by_address, l);
     listener->owners_table = image_text(l, t->name);
     listener->owners = image_list(l, owners.items, owners.count, sizeof(struct config_owner));

@@ -257,6 +257,71 @@ void read_key_reject(struct loader *l, const struct grammar_statement *s, void *
     r->reject_text = image_text(l, buf_bytes(&text));
 }
 
+/* ---- who its recipients are ---- */
+
+static bool add_table_place(struct loader *l, struct array *places, struct bytes word, struct grammar_place place)
+{
+    for (uint32_t i = 0; i < l->tables.count; i++) {
+        const struct table *t = ARRAY_ITEM(&l->tables, i, struct table);
+        if (!bytes_equal(t->name, word)) continue;
+        if (t->kept.format == CONFIG_TABLE_REGEX) {
+            CONFIG_ERROR(l, place, BYTES("table `"), word, BYTES("' has regular expressions, which `rewrite' does not support yet"));
+            return false;
+        }
+        uint32_t *item = array_add(l, places);
+        if (item) *item = i;
+        return true;
+    }
+    struct nearest near = nearest_to(word);
+    for (uint32_t i = 0; i < l->tables.count; i++) nearest_offer(&near, ARRAY_ITEM(&l->tables, i, struct table)->name);
+    error_with_nearest(l, place, &near, PIECES(BYTES("there is no table `"), word, BYTES("'")));
+    return false;
+}
+
+void read_key_rewrite(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    struct array places = {.item_bytes = sizeof(uint32_t)};
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("names of tables"))) return;
+    for (uint32_t i = 1; i < s->word_count; i++) (void)add_table_place(l, &places, word_of(l, s, i), place_of(l, s, i));
+    r->rewrite = image_list(l, places.items, places.count, sizeof(uint32_t));
+    array_free(&places);
+}
+
+void show_key_rewrite(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
+    const uint32_t *places = CONFIG_ITEMS(c, r->rewrite, uint32_t);
+    if (!places || !tables) return;
+    BUF_LIT(out, "    rewrite");
+    for (uint32_t i = 0; i < r->rewrite.count; i++) {
+        buf_put_c(out, ' ');
+        if (places[i] < c->tables.count) put_word(out, config_bytes(c, tables[places[i]].name));
+    }
+    buf_put_c(out, '\n');
+}
+
+void read_key_sub_address(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (!take_words(l, s, 1, 1, BYTES("one character, such as +"))) return;
+    struct bytes word = word_of(l, s, 1);
+    bool usable = word.len == 1 && bytes_find(BYTES("+-=_#"), word.ptr[0]) < 5;
+    if (usable) r->sub_address = word.ptr[0];
+    else CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`sub-address' is `"), word, BYTES("'; expected one of + - = _ #"));
+}
+
+void show_key_sub_address(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    (void)c;
+    if (r->sub_address == 0) return;
+    BUF_LIT(out, "    sub-address ");
+    put_word(out, bytes_of(&r->sub_address, 1));
+    buf_put_c(out, '\n');
+}
+
 /* ---- how it connects ---- */
 
 void read_key_source(struct loader *l, const struct grammar_statement *s, void *owner)

@@ -317,16 +317,32 @@ static void read_auth(struct loader *l, const struct grammar_statement *s, struc
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
-    struct table table = {.name = b->name, .names = {.item_bytes = sizeof(struct table_name)}};
+    struct table table = {.name = b->name, .entries = {.item_bytes = sizeof(struct table_entry)}};
+    set_defaults(l, CONFIG_BLOCK_TABLE, &table.kept);
     b->owner = &table;
     uint32_t errors = l->errors;
     read_keys(l, b, s->child);
-    if (!table.given && l->errors == errors) {
+    if (!table.is_inline && table.file_word.len == 0 && l->errors == errors) {
         CONFIG_ERROR(l, s->place, BYTES("table `"), b->name, BYTES("' is empty; expected inline NAME ... or file PATH"));
     }
+    table_read(l, &table);
     uint32_t count = l->tables.count;
     keep_block(l, &l->tables, s, &table);
-    if (l->tables.count == count) array_free(&table.names);
+    if (l->tables.count == count) array_free(&table.entries);
+}
+
+/* read_aliases - the block is a table by another name. */
+static void read_aliases(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    static const struct bytes name = BYTES_INIT("aliases");
+    if (find_table(l, name)) CONFIG_ERROR(l, s->place, BYTES("there is a table `aliases' as well; expected one of the two"));
+    struct table table = {.kept.format = CONFIG_TABLE_ALIASES, .name = name, .entries = {.item_bytes = sizeof(struct table_entry)}};
+    b->owner = &table;
+    read_keys(l, b, s->child);
+    if (table.file_word.len == 0) return; /* as it is shown when there are none */
+    table_read(l, &table);
+    keep_block(l, &l->tables, s, &table);
+    l->config.aliases_table = l->tables.count;
 }
 
 static void read_block(struct loader *l, const struct grammar_statement *s, enum config_block kind,
@@ -342,6 +358,7 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_TABLE: read_table(l, s, &b); break;
     case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
     case CONFIG_BLOCK_AUTH: read_auth(l, s, &b); break;
+    case CONFIG_BLOCK_ALIASES: read_aliases(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
 }
@@ -365,7 +382,7 @@ void parse_tree(struct loader *l, uint32_t first)
             const struct grammar_statement *s = &l->grammar.statements[i];
             if (s->word_count == 0) continue;
             enum config_block kind = find_block(word_of(l, s, 0));
-            if ((kind == CONFIG_BLOCK_TABLE) != (pass == 0)) continue;
+            if ((kind == CONFIG_BLOCK_TABLE || kind == CONFIG_BLOCK_ALIASES) != (pass == 0)) continue;
             if (kind == CONFIG_BLOCK_TOP) read_key(l, &top, s);
             else read_block(l, s, kind, &seen[kind]);
         }

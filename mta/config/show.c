@@ -87,6 +87,7 @@ void config_show(const struct config *c, struct buf *out)
         show_block(c, CONFIG_BLOCK_LISTEN, config_bytes(c, listeners[i].name), &listeners[i], out);
     }
     for (uint32_t i = 0; tables && i < c->tables.count; i++) {
+        if (i + 1 == c->aliases_table) continue; /* shown as the block that it is */
         show_block(c, CONFIG_BLOCK_TABLE, config_bytes(c, tables[i].name), &tables[i], out);
     }
     for (uint32_t i = 0; routes && i < c->routes.count; i++) {

@@ -15,6 +15,7 @@
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
 enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024, IPC_SECRECY_BYTES_MAX = 2306 };
+enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096, SRS_SECRETS_BYTES_MAX = 4096 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -106,6 +107,18 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
 #define IPC_TICKETS_FIELDS(F) \
     F(bytes, current, 32)                         \
     F(bytes, previous, 32)                        /* or empty */
+/* The configuration again, with its tables as they are now; the descriptor is the image (mta/config/config.h). */
+#define IPC_CONFIG_FIELDS(F) F(u64, generation, 0)
+/* Somebody asks for what can be read again without a restart. */
+#define IPC_RELOAD_FIELDS(F) F(u64, request, 0)
+#define IPC_RELOADED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, done, 1)                                /* 0: nothing has changed, and the problems say why */ \
+    F(u64, generation, 0)                         /* that is in use now */ \
+    F(bytes, problems, IPC_PROBLEMS_BYTES_MAX)    /* a line each, warnings too */
+
+/* The file of srs { secret }, for the one process that signs. */
+#define IPC_SRS_SECRETS_FIELDS(F) F(bytes, secrets, SRS_SECRETS_BYTES_MAX)
 
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
@@ -344,6 +357,17 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, transfer_us, 0)                        \
     IPC_VERDICT(F)
 
+/* ---- tables that may take their time ---- */
+#define IPC_TABLE_LOOKUP_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, table, 0)                              /* its place in config.tables */ \
+    F(bytes, key, TABLE_KEY_BYTES_MAX)
+#define IPC_TABLE_FOUND_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 2)                              /* enum lookup_status: 0 not there, 1 there, 2 cannot be told now */ \
+    F(u32, line, 0)                               /* of its file, for people; 0 = unknown */ \
+    F(bytes, value, TABLE_VALUE_BYTES_MAX)
+
 /* ---- operating ---- */
 #define IPC_ADMIN_FIELDS(F) \
     F(u64, request, 0)                            \
@@ -398,6 +422,10 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(14, KEYS,           keys,           MASTER,    KEYHOLDER, 1, IPC_KEYS_FIELDS) \
     M(15, KEYS_READ,      keys_read,      KEYHOLDER, MASTER,    0, IPC_KEYS_READ_FIELDS) \
     M(16, CERTIFICATES,   certificates,   MASTER,    RECEIVER,  1, IPC_CERTIFICATES_FIELDS) \
+    M(110, CONFIG,       config,         MASTER,    ANY,       1, IPC_CONFIG_FIELDS) \
+    M(111, RELOAD,       reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
+    M(112, RELOADED,      reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
+    M(113, SRS_SECRETS,   srs_secrets,    MASTER,    MANAGER,   0, IPC_SRS_SECRETS_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \
@@ -446,6 +474,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(97, LOGIN_SPENT,    login_spent,    AUTHD,     RECEIVER,  0, IPC_LOGIN_SPENT_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
-    M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS)
+    M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS) \
+    M(114, TABLE_LOOKUP,  table_lookup,   CONTROL,   TABLES,    0, IPC_TABLE_LOOKUP_FIELDS) \
+    M(115, TABLE_FOUND,   table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS)
 
 #endif

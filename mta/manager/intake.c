@@ -8,13 +8,45 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/aliases.h"
 #include "mta/process/dispatch.h"
 
 static void list_clear(struct rcpt_list *l)
 {
     free(l->octets);
     memset(l, 0, sizeof *l);
+}
+
+/* refuse_alias - an expansion that cannot be made is for the administrator to mend: the client keeps the message. A forged address is not. */
+static void refuse_alias(struct manager *m, uint16_t receiver, uint64_t transaction, struct bytes rcpt, enum expand_answer why)
+{
+    struct ipc_channel *to = process_channel(m->process, ROLE_RECEIVER, receiver);
+    uint8_t memory[200];
+    struct buf text = BUF_OVER(memory);
+    buf_put_c(&text, '<');
+    buf_put_cut(&text, bytes_slice(rcpt, 0, 100));
+    BUF_LIT(&text, ">: ");
+    buf_put_cstr(&text, expand_words(why));
+    struct ipc_refused answer = {.transaction = transaction, .code = 451, .enhanced_class = 4, .enhanced_subject = 3, .enhanced_detail = 5};
+    if (why == EXPAND_FORGED) {
+        answer.code = 550;
+        answer.enhanced_class = 5;
+        answer.enhanced_subject = 7;
+        answer.enhanced_detail = 1;
+    }
+    answer.text = buf_bytes(&text);
+    if (to && ipc_send_refused(to, &answer, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
+}
+
+/* has_flags - a receiver that says how a recipient came into the list lies: that is decided here. */
+static bool has_flags(struct bytes list)
+{
+    struct cursor c = cursor_over(list);
+    struct rcpt r;
+    while (rcpt_next(&c, &r)) {
+        if (r.flags != 0) return true;
+    }
+    return false;
 }
 
 static void refuse(struct manager *m, uint16_t receiver, uint64_t transaction, enum err e, struct bytes why)
@@ -116,7 +148,7 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
     struct manager *m = manager_of(p);
     struct rcpt_list *l = &m->lists[ipc_peer_index(from) % ROLE_INSTANCES_MAX];
     struct bytes rcpts = whole_list(l, in);
-    if (!makes_sense(m, in) || !rcpts.len) {
+    if (!makes_sense(m, in) || !rcpts.len || has_flags(rcpts)) {
         list_clear(l);
         process_violation(p, from, "a COMMIT that contradicts itself");
         return;
@@ -150,6 +182,16 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
         .header_bytes = in->header_bytes,
         .body = in->content,
     };
+    struct bytes culprit = {0};
+    enum expand_answer expanded = aliases_apply(m, &r, &culprit);
+    if (expanded > EXPAND_DONE) {
+        slots_give(&m->commits, c);
+        refuse_alias(m, ipc_peer_index(from), in->transaction, culprit, expanded);
+        if (in->body) queue_body_drop(m->queue, in->body);
+        list_clear(l);
+        return;
+    }
+    c->rcpt_count = r.rcpt_count;
     enum err e = queue_accept(m->queue, &r, prefix, in->id_offset, slots_handle(&m->commits, c), process_now_wall_us(p), process_now_ms(p));
     list_clear(l);
     if (e == ERR_NONE) return;

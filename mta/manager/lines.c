@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "mta/manager/manager.h"
 #include "smtp/sasl.h"
+#include "smtp/address.h"
 
 static struct buf *begin(const char *daemon, struct message_id id)
 {
@@ -142,6 +143,16 @@ static void put_relay(struct buf *line, const struct line_outcome *o)
     buf_put_u64(line, o->relay->port);
 }
 
+static void put_original(struct buf *line, struct bytes original)
+{
+    uint8_t memory[MAIL_ORCPT_BYTES_MAX];
+    struct buf text = BUF_OVER(memory);
+    if (!bytes_starts(original, BYTES("rfc822;")) || !smtp_xtext_decode(bytes_from(original, 7), &text) || text.overflow) return;
+    BUF_LIT(line, ", orig_to=<");
+    log_bytes(line, buf_bytes(&text));
+    buf_put_c(line, '>');
+}
+
 void line_outcome(const struct line_outcome *o)
 {
     const struct verdict *v = o->verdict;
@@ -149,6 +160,7 @@ void line_outcome(const struct line_outcome *o)
     BUF_LIT(line, "to=<");
     log_bytes(line, o->rcpt);
     buf_put_c(line, '>');
+    put_original(line, o->original);
     put_relay(line, o);
     if (o->connection_uses > 1) {
         BUF_LIT(line, ", conn_use=");

@@ -303,6 +303,7 @@ void line_committed(struct manager *m, const struct commit *c, struct message_id
 struct line_outcome {
     struct message_id id;
     struct bytes rcpt;
+    struct bytes original;            /* "rfc822;alias@domain", when an alias led here */
     const char *daemon;               /* "smtp", "virtual", "discard", "error" */
     struct bytes relay_host;          /* empty = "none" */
     const struct net_address *relay;  /* family 0: no address printed */

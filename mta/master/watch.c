@@ -51,11 +51,18 @@ static void give_control(struct master *m, struct child *control)
     for (uint32_t i = 0; i < m->child_count; i++) watch_tell_state(m, &m->children[i]);
 }
 
+static void give_secrets(struct master *m, struct child *manager)
+{
+    struct ipc_srs_secrets secrets = {.secrets = bytes_of(m->secrets, m->secrets_bytes)};
+    if (ipc_send_srs_secrets(manager->channel, &secrets, -1) != ERR_NONE) child_kill(manager, "it could not be given the secrets of SRS");
+}
+
 /* give_work - what a role may have only when everybody it relies on is there. */
 static void give_work(struct master *m, struct child *c)
 {
     if (c->role == ROLE_ACCEPTOR) give_listeners(m, c);
     if (c->role == ROLE_CONTROL) give_control(m, c);
+    if (c->role == ROLE_MANAGER && m->secrets_bytes > 0) give_secrets(m, c);
 }
 
 /* say_open - a line for each layer that some process does without: what that leaves open. */
@@ -177,6 +184,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_violation violation;
         struct ipc_keys_read keys_read;
         struct ipc_auth_connect auth_connect;
+        struct ipc_reload reload;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -201,6 +209,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);
     case IPC_AUTH_CONNECT:
         return ipc_decode_auth_connect(record->body, &u.auth_connect) == ERR_NONE && auth_connect(m, &u.auth_connect);
+    case IPC_RELOAD:
+        if (ipc_decode_reload(record->body, &u.reload) != ERR_NONE) return false;
+        if (!m->stopping) reload_now(m, c, u.reload.request);
+        return true;
     default:
         return false;
     }
