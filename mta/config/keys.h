@@ -76,7 +76,7 @@ enum {
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of ten user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
     L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \

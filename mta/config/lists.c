@@ -20,6 +20,14 @@ const struct table *find_table(const struct loader *l, struct bytes name)
     return NULL;
 }
 
+/* table_has_names - a table of patterns has no names that could be listed. */
+static bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place)
+{
+    if (t->kept.format != CONFIG_TABLE_REGEX) return true;
+    CONFIG_ERROR(l, place, BYTES("table `"), t->name, BYTES("' has regular expressions; expected a table of names here"));
+    return false;
+}
+
 /* ---- names ---- */
 
 struct name_list {
@@ -86,6 +94,7 @@ static void add_word(struct name_list *list, struct bytes word, struct grammar_p
                            list->kind == NAME_DOMAIN ? BYTES("a domain (a domain has a dot)") : BYTES("an address (an address has an @)")));
         return;
     }
+    if (!table_has_names(l, t, place)) return;
     for (uint32_t i = 0; i < t->entries.count; i++) {
         const struct table_entry *e = ARRAY_ITEM(&t->entries, i, struct table_entry);
         add_name(list, table_key(l, e), e->place, t);
@@ -150,7 +159,8 @@ struct config_list read_prefixes(struct loader *l, const struct grammar_statemen
     for (uint32_t i = from; i < s->word_count; i++) {
         const struct table *t = find_table(l, word_of(l, s, i));
         if (!t) add_prefix_word(l, &prefixes, word_of(l, s, i), place_of(l, s, i));
-        for (uint32_t n = 0; t && n < t->entries.count; n++) {
+        bool usable = t && table_has_names(l, t, place_of(l, s, i));
+        for (uint32_t n = 0; usable && n < t->entries.count; n++) {
             const struct table_entry *e = ARRAY_ITEM(&t->entries, n, struct table_entry);
             add_prefix_word(l, &prefixes, table_key(l, e), e->place);
         }

@@ -124,7 +124,8 @@ static bool take_number(struct bytes value, uint32_t *at, uint32_t *number)
     uint8_t open = *at < value.len ? value.ptr[*at] : 0, close = open == '{' ? '}' : open == '(' ? ')' : 0;
     uint32_t digits = 0;
     if (close) ++*at;
-    for (*number = 0; *at < value.len && ascii_is_digit(value.ptr[*at]) && digits < 3; ++*at, digits++) *number = *number * 10 + (uint32_t)(value.ptr[*at] - '0');
+    *number = 0;
+    for (; *at < value.len && ascii_is_digit(value.ptr[*at]) && digits < 3; ++*at, digits++) *number = *number * 10 + (uint32_t)(value.ptr[*at] - '0');
     if (digits == 0) return false;
     if (!close) return true;
     if (*at >= value.len || value.ptr[*at] != close) return false;

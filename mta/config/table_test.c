@@ -155,7 +155,8 @@ static void test_aliases_have_kinds_and_included_files(void **state)
     write_file("list", "# members\nann@example.org, bob\n:include:list2\n\"|/bin/evil\"\n");
     write_file("list2", "carol\n:include:list\n");
     const struct config *c = load(HEAD "table t { file t; format aliases }\n",
-        "Postmaster: root\nroot: ann, \\root\nlist: :include:list, dave\ncmd: \"|/usr/bin/prog -a \\\"b c\\\"\", /var/mail/x,\n  \"/var/my mail\"\nroot: other\n");
+        "Postmaster: root\nroot: ann, \\root\nlist: :include:list, dave\n"
+        "cmd: \"|/usr/bin/prog -a \\\"b c\\\"\", /var/mail/x,\n  \"/var/my mail\"\nroot: other\n");
     expect_values(c, "postmaster", "root");
     expect_values(c, "ROOT", "ann, \\root");
     expect_values(c, "list", ":include:list, dave");

@@ -153,6 +153,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_pong pong;
         struct ipc_drained drained;
         struct ipc_violation violation;
+        struct ipc_reload reload;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -172,6 +173,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
     case IPC_VIOLATION:
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
+        return true;
+    case IPC_RELOAD:
+        if (ipc_decode_reload(record->body, &u.reload) != ERR_NONE) return false;
+        if (!m->stopping) reload_now(m, c, u.reload.request);
         return true;
     default:
         return false;
