@@ -215,3 +215,14 @@ def test_secrets_that_others_can_read_are_not_used(world):
     mta.start(wait=False)
     assert mta.process.wait(20) == 78
     assert "the secrets of srs can be read by others" in mta.log(), mta.log()
+
+
+def test_masquerade_changes_senders_of_trusted_clients(world):
+    sink = world.add(Sink())
+    mta = world.mtad(extra="masquerade { envelope-from root@web.test.example -> ops@test.example; envelope-from *@*.test.example -> *@test.example }")
+    for sender in ("root@web.test.example", "ann@Host.Test.Example", "bob@other.example", ""):
+        assert Client().send(sender, "x@far.example", mail.message(1))[0] == 250
+    mta.wait_empty()
+    assert sorted(m.sender for m in sink.messages) == ["", "ann@test.example", "bob@other.example", "ops@test.example"]
+    assert "from=<ops@test.example>, size=" in mta.log()
+    mta.stop()

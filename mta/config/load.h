@@ -88,6 +88,7 @@ struct loader {
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
     struct array tables;    /* struct table */
+    struct array rewrites;  /* struct config_rewrite */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */
