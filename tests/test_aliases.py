@@ -226,3 +226,14 @@ def test_masquerade_changes_senders_of_trusted_clients(world):
     assert sorted(m.sender for m in sink.messages) == ["", "ann@test.example", "bob@other.example", "ops@test.example"]
     assert "from=<ops@test.example>, size=" in mta.log()
     mta.stop()
+
+
+def test_a_bounce_to_an_alias_reaches_its_members(world):
+    world.add(Sink(answers={"RCPT": b"550 5.1.1 no such user\r\n"}))
+    mta = start(world, listen="listen main { address 127.0.0.1:25; trust local }")
+    code, text = Client().send("root@home.example", "x@far.example", mail.message(1))
+    assert code == 250, text
+    mta.wait_empty()
+    [bounce] = box(mta, "ann")
+    assert "Return-Path: <>" in bounce and "x@far.example" in bounce
+    mta.stop()

@@ -93,6 +93,7 @@ struct loader {
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */
     bool files_allowed;     /* false: include and table files are refused (a text from memory) */
+    bool no_links;          /* the file that is being added must not be reached through a symbolic link */
     bool log_target_given;  /* one of stderr, file, syslog was there */
 };
 
