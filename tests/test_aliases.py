@@ -215,3 +215,25 @@ def test_secrets_that_others_can_read_are_not_used(world):
     mta.start(wait=False)
     assert mta.process.wait(20) == 78
     assert "the secrets of srs can be read by others" in mta.log(), mta.log()
+
+
+def test_masquerade_changes_senders_of_trusted_clients(world):
+    sink = world.add(Sink())
+    mta = world.mtad(extra="masquerade { envelope-from root@web.test.example -> ops@test.example; envelope-from *@*.test.example -> *@test.example }")
+    for sender in ("root@web.test.example", "ann@Host.Test.Example", "bob@other.example", ""):
+        assert Client().send(sender, "x@far.example", mail.message(1))[0] == 250
+    mta.wait_empty()
+    assert sorted(m.sender for m in sink.messages) == ["", "ann@test.example", "bob@other.example", "ops@test.example"]
+    assert "from=<ops@test.example>, size=" in mta.log()
+    mta.stop()
+
+
+def test_a_bounce_to_an_alias_reaches_its_members(world):
+    world.add(Sink(answers={"RCPT": b"550 5.1.1 no such user\r\n"}))
+    mta = start(world, listen="listen main { address 127.0.0.1:25; trust local }")
+    code, text = Client().send("root@home.example", "x@far.example", mail.message(1))
+    assert code == 250, text
+    mta.wait_empty()
+    [bounce] = box(mta, "ann")
+    assert "Return-Path: <>" in bounce and "x@far.example" in bounce
+    mta.stop()

@@ -148,6 +148,10 @@ struct config_table { /* table NAME { inline A B ... } or { file PATH; format ..
     struct config_list entries;      /* struct config_entry, by key as mta/config/table.h compares them; patterns in the order of the file */
 };
 
+struct config_rewrite { /* masquerade { ... }: what smtp_rewrite_parse() takes */
+    struct config_text pattern, target;
+};
+
 struct config_source { /* a file that a table was read from, :include: files too, as it was then */
     struct config_text path;
     uint64_t device, inode, bytes;
@@ -219,6 +223,7 @@ struct config {
         struct config_text ca_file;   /* authorities for `tls verify` */
     } connect;
     struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
+    struct config_list envelope_from; /* struct config_rewrite: of masquerade, in order; the first that matches is applied */
     struct { struct config_text domain, secret; } srs; /* srs { domain NAME; secret PATH }: both or none */
     struct {
         uint8_t target;               /* enum config_log_target */

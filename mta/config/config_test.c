@@ -137,6 +137,10 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; mx; rewrite t }", "t:2:34: error: there is no table `t'\n"},
     {"table tabel { inline a }\nroute r { match any; mx; rewrite table }", "t:3:34: error: there is no table `table'; did you mean `tabel'?\n"},
     {"route r { match any; mx; sub-address ++ }", "t:2:38: error: `sub-address' is `++'; expected one of + - = _ #\n"},
+    {OK_ROUTE "masquerade { envelope-from *@a.b -> *@*.c }",
+     "t:3:28: error: this is no rule; expected PATTERN -> TARGET, such as *@host.example.org -> *@example.org\n"},
+    {OK_ROUTE "masquerade { header-from *@a.b -> *@c.d }", "t:3:14: error: `header-from' in masquerade is not supported yet\n"},
+    {OK_ROUTE "srs { domain a.b }", "t: error: `srs' lacks `domain' or `secret'; expected both\n"},
     /* table */
     {OK_ROUTE "table t { }", "t:3:1: error: table `t' is empty; expected inline NAME ... or file PATH\n"},
     {OK_ROUTE "table t { inline a; file /x }", "t:3:21: error: a table has either inline or file; expected one of them\n"},
@@ -217,7 +221,7 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
     static const char *const later[] = {"milter m { socket s }", "policy p { }", "dkim d.e { selector s }",
-        "verify { spf on }", "masquerade { a b -> c }", "credentials c { file /x }",
+        "verify { spf on }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -251,6 +255,7 @@ static const char whole_text[] =
     "listen users { socket /run/s; peers root 1000 }\nmail-domain Users.example\n"
     "tls default { certificate /c/a.pem; key /c/a.key; certificate \"/c/b c.pem\"; key /c/b.key; min-version 1.3; tickets off }\n"
     "listen tls { address *:465; tls implicit; max-connections 7 }\nlisten sub { address *:587; tls starttls-required default }\n"
+    "masquerade { envelope-from *@*.a.b -> *@a.b; envelope-from x@y.z -> z@y.z }\nsrs { domain s.a.b; secret /s }\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"
     "sandbox { require all; engine epoll }\nuid-base 70000\n";
 

@@ -26,6 +26,7 @@
     B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
     B(ALIASES,  "aliases",  0, struct config,          "Aliases of recipients at this host, where their route names no table by rewrite.") \
     B(SRS,      "srs",      0, struct config,          "Sender Rewriting Scheme: what an alias forwards to another host gets a sender at this site, from which a bounce finds back.") \
+    B(MASQUERADE, "masquerade", 0, struct config,      "What addresses of this site look like outside, in mail of trusted clients.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -83,7 +84,7 @@ enum {
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
     V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of twelve user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") \
-    L(TOP, "masquerade") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
+    L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
     S(LISTEN, "address", addresses, "IP:PORT ...", 0, "Where to listen; *:PORT is every address of the host, IPv4 and IPv6.") \
@@ -137,6 +138,9 @@ enum {
     \
     V(SRS, "domain", HOST, srs.domain, "", 0, 0, "The domain of such senders; mail for them must come to this host.") \
     V(SRS, "secret", PATH, srs.secret, "", 0, 0, "A file with a secret a line, readable by root alone; the first one signs, the others are those before it.") \
+    \
+    S(MASQUERADE, "envelope-from", envelope_from, "PATTERN -> TARGET", KEY_REPEATS, "Envelope senders: PATTERN is user@domain, *@domain or *@*.domain, TARGET user@domain or *@domain, where * is the local part. The first that matches is applied.") \
+    L(MASQUERADE, "header-from") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \

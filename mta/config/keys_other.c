@@ -7,6 +7,7 @@
 
 #include "mta/config/load.h"
 #include "mta/config/values.h"
+#include "smtp/rewrite.h"
 
 enum { CONFIG_VERSION = 1 };
 
@@ -284,4 +285,33 @@ void show_key_require(const struct config *c, const void *owner, struct buf *out
 {
     (void)owner;
     if (c->sandbox.require_all) BUF_LIT(out, "    require all\n");
+}
+
+/* ---- masquerade ---- */
+
+void read_key_envelope_from(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct smtp_rewrite rule;
+    (void)owner;
+    if (!take_words(l, s, 3, 3, BYTES("a pattern, -> and a target, such as *@host.example.org -> *@example.org"))) return;
+    if (!bytes_equal(word_of(l, s, 2), BYTES("->")) || !smtp_rewrite_parse(word_of(l, s, 1), word_of(l, s, 3), &rule)) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("this is no rule; expected PATTERN -> TARGET, such as *@host.example.org -> *@example.org"));
+        return;
+    }
+    struct config_rewrite texts = {.pattern = image_text(l, word_of(l, s, 1)), .target = image_text(l, word_of(l, s, 3))};
+    struct config_rewrite *item = array_add(l, &l->rewrites);
+    if (item) *item = texts;
+}
+
+void show_key_envelope_from(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_rewrite *rules = CONFIG_ITEMS(c, c->envelope_from, struct config_rewrite);
+    (void)owner;
+    for (uint32_t i = 0; rules && i < c->envelope_from.count; i++) {
+        BUF_LIT(out, "    envelope-from ");
+        put_word(out, config_bytes(c, rules[i].pattern));
+        BUF_LIT(out, " -> ");
+        put_word(out, config_bytes(c, rules[i].target));
+        buf_put_c(out, '\n');
+    }
 }

@@ -95,6 +95,7 @@ static bool loader_init(struct loader *l, bool files_allowed)
     l->tables.item_bytes = sizeof(struct table);
     l->tls.item_bytes = sizeof(struct config_tls);
     l->auths.item_bytes = sizeof(struct config_auth);
+    l->rewrites.item_bytes = sizeof(struct config_rewrite);
     l->image.item_bytes = 1;
     if (!array_room(l, &l->image, sizeof(struct config))) return false;
     l->image.count = sizeof(struct config);
@@ -116,6 +117,7 @@ static void loader_fini(struct loader *l)
     array_free(&l->tables);
     array_free(&l->tls);
     array_free(&l->auths);
+    array_free(&l->rewrites);
     array_free(&l->image);
     grammar_fini(&l->grammar);
 }
@@ -148,6 +150,7 @@ static void finish_image(struct loader *l, uint64_t generation)
     c->routes = image_list(l, l->routes.items, l->routes.count, sizeof(struct config_route));
     c->auths = image_list(l, l->auths.items, l->auths.count, sizeof(struct config_auth));
     c->tls = image_list(l, l->tls.items, l->tls.count, sizeof(struct config_tls));
+    c->envelope_from = image_list(l, l->rewrites.items, l->rewrites.count, sizeof(struct config_rewrite));
     c->magic = CONFIG_MAGIC;
     c->version = CONFIG_IMAGE_VERSION;
     c->generation = generation;

@@ -95,10 +95,12 @@ struct loader {
     struct array tables;    /* struct table */
     struct array tls;       /* struct config_tls */
     struct array auths;     /* struct config_auth */
+    struct array rewrites;  /* struct config_rewrite */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */
     bool files_allowed;     /* false: include and table files are refused (a text from memory) */
+    bool no_links;          /* the file that is being added must not be reached through a symbolic link */
     bool log_target_given;  /* one of stderr, file, syslog was there */
 };
 

@@ -8,7 +8,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "smtp/address.h"
+#include "smtp/rewrite.h"
 
 enum { SLOTS = 65536 }; /* a power of two, more than twice ALIASES_RCPTS_MAX */
 
@@ -230,4 +230,19 @@ const struct record_message *aliases_record(struct manager *m, const struct reco
     copy = *r;
     copy.sender = sender;
     return &copy;
+}
+
+/* ---- masquerading ---- */
+
+struct bytes aliases_masquerade(const struct config *c, struct bytes sender, struct smtp_address *out)
+{
+    const struct config_rewrite *rules = CONFIG_ITEMS(c, c->envelope_from, struct config_rewrite);
+    struct smtp_address address;
+    struct smtp_rewrite rule;
+    if (!rules || smtp_mailbox_parse(sender, true, &address) != SMTP_ADDRESS_OK) return sender;
+    for (uint32_t i = 0; i < c->envelope_from.count; i++) {
+        if (!smtp_rewrite_parse(config_bytes(c, rules[i].pattern), config_bytes(c, rules[i].target), &rule)) continue;
+        if (smtp_rewrite_apply(&rule, &address, out) == SMTP_REWRITE_DONE) return out->whole;
+    }
+    return sender;
 }

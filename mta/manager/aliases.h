@@ -28,9 +28,12 @@ uint32_t aliases_same_sender(const struct record_message *r, uint32_t *rcpts, ui
  */
 const struct record_message *aliases_record(struct manager *m, const struct record_message *r, uint32_t index, bool for_bounce);
 
+struct smtp_address;
+/* aliases_masquerade - an envelope sender as masquerade { envelope-from } wants it: *out's, or the same when no rule matches. */
+struct bytes aliases_masquerade(const struct config *c, struct bytes sender, struct smtp_address *out);
+
 /* ---- srs.c ---- */
 
-struct smtp_address;
 /* srs_is_awaited - srs is asked for, and the secrets have not come yet: nothing is given out before. */
 bool srs_is_awaited(const struct manager *m);
 /* srs_forward - the envelope sender with which a message goes on to another host: *out's, or the same when nothing is to be done. */

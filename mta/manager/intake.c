@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "mta/manager/aliases.h"
 #include "mta/process/dispatch.h"
+#include "smtp/address.h"
 
 static void list_clear(struct rcpt_list *l)
 {
@@ -116,7 +117,7 @@ static uint16_t keep(uint8_t *to, uint32_t max, struct bytes text)
     return (uint16_t)n;
 }
 
-static void remember(struct commit *c, struct ipc_channel *from, const struct ipc_commit *in)
+static void remember(struct commit *c, struct ipc_channel *from, const struct ipc_commit *in, struct bytes sender)
 {
     c->receiver = ipc_peer_index(from);
     c->receiver_epoch = ipc_peer_epoch(from);
@@ -127,7 +128,7 @@ static void remember(struct commit *c, struct ipc_channel *from, const struct ip
     c->rcpt_count = in->rcpt_count;
     c->bytes = in->prefix.len + in->body_bytes;
     c->client_name_len = keep(c->client_name, sizeof c->client_name, in->client_name.len ? in->client_name : BYTES("unknown"));
-    c->sender_len = keep(c->sender, sizeof c->sender, in->sender);
+    c->sender_len = keep(c->sender, sizeof c->sender, sender);
     c->mechanism = in->mechanism;
     c->login_len = keep(c->login, sizeof c->login, in->login);
     c->message_id_len = keep(c->message_id, sizeof c->message_id, in->message_id);
@@ -159,7 +160,9 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
         list_clear(l);
         return;
     }
-    remember(c, from, in);
+    struct smtp_address masked;
+    struct bytes sender = in->flags & MAIL_TRUSTED ? aliases_masquerade(m->config, in->sender, &masked) : in->sender;
+    remember(c, from, in, sender);
     uint8_t prefix[PREFIX_BYTES_MAX];
     if (in->prefix.len) memcpy(prefix, in->prefix.ptr, in->prefix.len);
     struct record_message r = {
@@ -170,7 +173,7 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
         .client = in->client,
         .client_name = in->client_name,
         .helo = in->helo,
-        .sender = in->sender,
+        .sender = sender,
         .envid = in->envid,
         .message_id = in->message_id,
         .rcpt_count = in->rcpt_count,
