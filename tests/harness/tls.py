@@ -1,4 +1,6 @@
 """An authority of our own, and certificates by it, made with openssl(1): for tests of both sides of TLS."""
+import array
+import itertools
 import pathlib
 import subprocess
 
@@ -50,31 +52,33 @@ def secrets_of(key):
     return [s for one in wanted for s in (one, one[::-1])]
 
 
+PAGE, PRESENT = 4096, 3 << 62  # of an entry in pagemap: in memory, or in swap
+
+
 def memory_of(pid):
-    """All readable memory of a process, piece by piece."""
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+    """All memory that a process has, in runs of whole pages; what it has only reserved is left out."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem, open(f"/proc/{pid}/pagemap", "rb", 0) as pagemap:
         for line in maps:
             span, rights, *_ = line.split()
             begin, end = (int(x, 16) for x in span.split("-"))
-            if "r" not in rights or line.rstrip().endswith(("[vvar]", "[vsyscall]")):
+            if "r" not in rights or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
                 continue
-            while begin < end:
+            pagemap.seek(begin // PAGE * 8)
+            entries = array.array("Q", pagemap.read((end - begin) // PAGE * 8))
+            for there, run in itertools.groupby(range(len(entries)), lambda i: bool(entries[i] & PRESENT)):
+                pages = list(run)
+                if not there:
+                    continue
+                mem.seek(begin + pages[0] * PAGE)
                 try:
-                    mem.seek(begin)
-                    piece = mem.read(min(end - begin, 1 << 22))
+                    yield mem.read(len(pages) * PAGE)
                 except OSError:
-                    break
-                if not piece:
-                    break
-                yield piece
-                begin += len(piece)
+                    pass  # a device's memory
 
 
-def holds(pid, secrets):
-    """Whether any of these octets are in a process's memory. Pieces overlap by nothing: a key is looked for in its longest runs."""
-    tail = b""
+def found_in(pid, secrets):
+    """Which of these octets are in a process's memory; each is shorter than a page, and may lie over the border of two that follow one another."""
+    found = set()
     for piece in memory_of(pid):
-        if any(s in tail + piece for s in secrets):
-            return True
-        tail = piece[-600:]
-    return False
+        found |= {s for s in secrets if s not in found and s in piece}
+    return found
