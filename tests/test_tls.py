@@ -360,3 +360,51 @@ def test_tls_testssl(world):
     rows = [line.split('","') for line in report.read_text().splitlines()[1:]]
     bad = [row for row in rows if row[3] in ("MEDIUM", "HIGH", "CRITICAL", "FATAL")]
     assert len(rows) > 30 and not bad, bad or done.stdout
+
+
+def test_tls_reload(world):
+    """New certificates and keys by mtactl and by SIGHUP: all or nothing, and nobody is cut off."""
+    server, ca, _ = start(world)
+    before = Secured(ca)
+
+    def serial():
+        return s_client("-showcerts").split("subject=")[0]
+
+    first = serial()
+    ca.issue("ec", ["mx.test.example"])  # into the same files
+    assert serial() == first  # nothing changes by itself
+    code, text = server.ctl("tls", "reload", json_output=False)
+    assert code == 0 and "are in use" in text, text
+    second = wait_for("the new certificate", lambda: (lambda s: s if s != first else None)(serial()))
+    assert before.say("NOOP")[0] == 250 and Secured(ca).say("NOOP")[0] == 250
+
+    # a key that does not fit: nothing is changed, and it is said
+    chain, key = world.folder / "ca/ec.pem", world.folder / "ca/ec.key"
+    kept = key.read_bytes()
+    key.write_bytes((world.folder / "ca/other.key").read_bytes())
+    code, text = server.ctl("tls", "reload", json_output=False)
+    assert code == 1 and "ec.pem: the key is not that of the (first) certificate" in text, text
+    assert serial() == second and Secured(ca).say("NOOP")[0] == 250
+    key.unlink()
+    assert server.ctl("tls", "reload")[0] == {"reloaded": False}
+    assert "No such file or directory" in server.log() and Secured(ca).say("NOOP")[0] == 250
+    key.write_bytes(kept)
+
+    # by signal; and receivers that are started later have the new ones too
+    ca.issue("ec", ["mx.test.example"])
+    count = server.log().count("were read again")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log("were read again", count=count + 1)
+    third = wait_for("the next certificate", lambda: (lambda s: s if s not in (first, second) else None)(serial()))
+    for r in server.roles():
+        if r["role"] == "receiver":
+            os.kill(r["pid"], signal.SIGKILL)
+    wait_for("receivers are back", lambda: attempt(ca), 30, 0.3)
+    assert serial() == third
+    assert chain.exists() and all(r["restarts"] == 0 for r in server.roles() if r["role"] in ("keyholder", "acceptor", "control"))
+
+
+def test_tls_reload_without_tls(world):
+    server = world.mtad()
+    code, text = server.ctl("tls", "reload", json_output=False)
+    assert code == 1 and "no tls block is configured" in text, text

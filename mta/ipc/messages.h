@@ -120,6 +120,13 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
 /* The file of srs { secret }, for the one process that signs. */
 #define IPC_SRS_SECRETS_FIELDS(F) F(bytes, secrets, SRS_SECRETS_BYTES_MAX)
 
+/* mtactl tls reload: certificates and keys are read again; all of them are used from then on, or none. */
+#define IPC_TLS_RELOAD_FIELDS(F) F(u64, request, 0) /* not 0 */
+#define IPC_TLS_RELOADED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, good, 1)                                \
+    F(bytes, text, 500)                           /* why not */
+
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
     F(u64, connection, 0)                         /* never reused by this acceptor */ \
@@ -426,6 +433,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(111, RELOAD,       reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
     M(112, RELOADED,      reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
     M(113, SRS_SECRETS,   srs_secrets,    MASTER,    MANAGER,   0, IPC_SRS_SECRETS_FIELDS) \
+    M(17, TLS_RELOAD,     tls_reload,     CONTROL,   MASTER,    0, IPC_TLS_RELOAD_FIELDS) \
+    M(18, TLS_RELOADED,   tls_reloaded,   MASTER,    CONTROL,   0, IPC_TLS_RELOADED_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \

@@ -137,11 +137,26 @@ int keys_open(struct master *m)
     return m->certificates_fd >= 0 ? 0 : PROCESS_EXIT_FAILED;
 }
 
-static enum err give_keys(const struct master *m, const struct child *c)
+/* reload_end - say how it went, to the log and to who asked. */
+static void reload_end(struct master *m, bool good, struct bytes why)
+{
+    struct buf *line = log_begin(good ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR);
+    buf_put_cstr(line, good ? "certificates and keys were read again and are in use" : "error: certificates and keys stay as they were: ");
+    log_bytes(line, why);
+    log_end();
+    if (m->certificates_next_fd >= 0) close(m->certificates_next_fd);
+    m->certificates_next_fd = -1;
+    const struct child *control = child_find(m, ROLE_CONTROL, 0);
+    struct ipc_tls_reloaded r = {.request = m->reload_request, .good = good, .text = why};
+    if (m->reload_request != 0 && control->channel != NULL) (void)!ipc_send_tls_reloaded(control->channel, &r, -1); /* one that is gone has no client any more */
+    m->reload_request = 0;
+}
+
+static enum err give_keys(const struct master *m, const struct child *c, uint64_t generation)
 {
     int fd = pack(m->config, true);
     if (fd < 0) return ERR_NOT_FOUND;
-    struct ipc_keys k = {.generation = m->keys_generation, .count = m->certificate_count};
+    struct ipc_keys k = {.generation = generation, .count = m->certificate_count};
     enum err e = ipc_send_keys(c->channel, &k, fd);
     if (e != ERR_NONE) close(fd);
     return e == ERR_NONE ? ipc_flush(c->channel) : e;
@@ -159,13 +174,52 @@ static enum err give_certificates(const struct master *m, const struct child *c)
 enum err keys_give(struct master *m, struct child *c)
 {
     if (m->config->tls.count == 0) return ERR_NONE;
-    if (c->role == ROLE_KEYHOLDER) return give_keys(m, c);
+    if (c->role == ROLE_KEYHOLDER) {
+        if (m->certificates_next_fd >= 0) reload_end(m, false, BYTES("the keyholder was started again meanwhile"));
+        return give_keys(m, c, m->keys_generation);
+    }
     return c->role == ROLE_RECEIVER ? give_certificates(m, c) : ERR_NONE;
+}
+
+/* ---- again ---- */
+
+void keys_reload(struct master *m, uint64_t request)
+{
+    const struct child *holder = child_find(m, ROLE_KEYHOLDER, 0);
+    if (m->config->tls.count == 0 && request == 0) return;
+    if (m->certificates_next_fd >= 0) reload_end(m, false, BYTES("certificates were to be read again before the last time was over"));
+    m->reload_request = request;
+    if (m->config->tls.count == 0 || !holder || !holder->channel || !m->ready) {
+        reload_end(m, false, m->config->tls.count == 0 ? BYTES("no tls block is configured") : BYTES("the keyholder is not there now"));
+        return;
+    }
+    m->certificates_next_fd = pack(m->config, false);
+    if (m->certificates_next_fd < 0) reload_end(m, false, BYTES("a certificate cannot be read; the log says which"));
+    else if (give_keys(m, holder, m->keys_generation + 1) != ERR_NONE) reload_end(m, false, BYTES("a key cannot be read; the log says which"));
+}
+
+/* use_next - the keyholder has the keys: from now on receivers serve the certificates that belong to them. */
+static void use_next(struct master *m)
+{
+    close(m->certificates_fd);
+    m->certificates_fd = m->certificates_next_fd;
+    m->certificates_next_fd = -1;
+    m->keys_generation++;
+    for (uint32_t i = 0; i < m->child_count; i++) {
+        struct child *c = &m->children[i];
+        if (c->role == ROLE_RECEIVER && c->channel != NULL && give_certificates(m, c) != ERR_NONE) child_kill(c, "it does not take its certificates");
+    }
+    reload_end(m, true, BYTES(""));
 }
 
 bool keys_read(struct master *m, const struct ipc_keys_read *k)
 {
-    if (k->generation != m->keys_generation) return k->generation < m->keys_generation;
+    if (m->certificates_next_fd >= 0 && k->generation == m->keys_generation + 1) {
+        if (k->good) use_next(m);
+        else reload_end(m, false, k->text);
+        return true;
+    }
+    if (k->generation != m->keys_generation) return k->generation <= m->keys_generation + 1; /* of a time that was given up */
     if (k->good) {
         m->keys_good = true;
         watch_all_ready(m);

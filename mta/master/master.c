@@ -85,6 +85,7 @@ static void on_signal(struct master *m, int number)
     if (number == SIGHUP) {
         logfile_reopen(m);
         if (m->ready && !m->stopping) reload_now(m, NULL, 0);
+        keys_reload(m, 0);
     }
     if (number != SIGTERM && number != SIGINT) return;
     if (m->stopping && m->now_ms - m->stop_begun_ms < SAME_WISH_MS) return;
@@ -168,7 +169,7 @@ int master_run(int config_fd, struct config_texts *texts, uint32_t landlock_max)
     m->config_fd = config_fd;
     m->texts = texts;
     m->landlock_max = landlock_max;
-    m->control_fd = m->root_fd = m->certificates_fd = -1;
+    m->control_fd = m->root_fd = m->certificates_fd = m->certificates_next_fd = -1;
     m->now_ms = clock_mono_ms();
     m->started_wall_us = clock_wall_us();
     enum err e = config_map(config_fd, &m->config);

@@ -103,7 +103,9 @@ struct master {
     uint32_t certificate_count;
     struct auth_seen auth_seen[CONFIG_AUTHS_MAX]; /* password files that the auth process has */
     uint64_t auth_look_ms;        /* when to look at them again */
-    uint64_t keys_generation;     /* last one read */
+    uint64_t keys_generation;     /* in use */
+    int certificates_next_fd;     /* of the generation behind it, while the keyholder judges it; -1 = nothing is being judged */
+    uint64_t reload_request;      /* control's number for it; 0 = a signal asked */
     bool keys_good;               /* the keyholder has them, or there are none */
     bool ready;                   /* every child has been READY once */
     bool stopping;
@@ -184,6 +186,8 @@ bool auth_connect(struct master *m, const struct ipc_auth_connect *ask);
 int keys_open(struct master *m);
 /* keys_give - to a process that is being started: the keyholder gets the keys, read anew from their files; a receiver the certificates. */
 must_use enum err keys_give(struct master *m, struct child *c);
+/* keys_reload - read certificates and keys again: all of them are used from then on, or none. request: control's, 0 for a signal. */
+void keys_reload(struct master *m, uint64_t request);
 /* keys_read - what the keyholder said of them. False when it makes no sense. */
 bool keys_read(struct master *m, const struct ipc_keys_read *k);
 

@@ -185,6 +185,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_keys_read keys_read;
         struct ipc_auth_connect auth_connect;
         struct ipc_reload reload;
+        struct ipc_tls_reload tls_reload;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -204,6 +205,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
     case IPC_VIOLATION:
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
+        return true;
+    case IPC_TLS_RELOAD:
+        if (ipc_decode_tls_reload(record->body, &u.tls_reload) != ERR_NONE || u.tls_reload.request == 0) return false;
+        keys_reload(m, u.tls_reload.request);
         return true;
     case IPC_KEYS_READ:
         return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);

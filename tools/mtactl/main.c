@@ -48,6 +48,7 @@ static const struct command commands[] = {
     {"table", "list", command_table_list, "", "tables, how many keys each has, and its file"},
     {"table", "lookup", command_table_lookup, "NAME KEY", "the value of a key; exit code 1 when it is not there"},
     {"table", "reload", command_table_reload, "", "read the files of tables again, all or nothing"},
+    {"tls", "reload", command_tls_reload, "", "read certificates and keys again; all of them are used from then on, or none"},
     {"config", "check", command_config_check, "[-c FILE]", "every problem of a configuration"},
     {"config", "show", command_config_show, "[-c FILE]", "the configuration with all its defaults"},
     {"version", NULL, command_version, "", "the version"},

@@ -57,6 +57,7 @@ int command_user_list(struct ctl *c, const char *const *arguments, uint32_t coun
 int command_table_list(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_lookup(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_reload(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_tls_reload(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_check(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_show(struct ctl *c, const char *const *arguments, uint32_t count);
 
