@@ -83,7 +83,8 @@ static void ask(struct control *c, struct client *k)
     k->asked = reload ? ROLE_MASTER : ROLE_MANAGER;
     if (reload) {
         struct ipc_tls_reload q = {.request = k->request};
-        if (ipc_send_tls_reload(process_channel(c->process, ROLE_MASTER, 0), &q, -1) != ERR_NONE) client_end(c, k, ADMIN_UNREACHABLE, BYTES("the master does not listen"));
+        if (ipc_send_tls_reload(process_channel(c->process, ROLE_MASTER, 0), &q, -1) != ERR_NONE)
+            client_end(c, k, ADMIN_UNREACHABLE, BYTES("the master does not listen"));
         return;
     }
     if (manager && ipc_send_admin(manager, &k->ask, -1) == ERR_NONE) return;

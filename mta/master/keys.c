@@ -148,7 +148,8 @@ static void reload_end(struct master *m, bool good, struct bytes why)
     m->certificates_next_fd = -1;
     const struct child *control = child_find(m, ROLE_CONTROL, 0);
     struct ipc_tls_reloaded r = {.request = m->reload_request, .good = good, .text = why};
-    if (m->reload_request != 0 && control->channel != NULL) (void)!ipc_send_tls_reloaded(control->channel, &r, -1); /* one that is gone has no client any more */
+    /* A control process that is gone has no client any more. */
+    if (m->reload_request != 0 && control->channel != NULL) (void)!ipc_send_tls_reloaded(control->channel, &r, -1);
     m->reload_request = 0;
 }
 
