@@ -408,3 +408,26 @@ def test_tls_reload_without_tls(world):
     server = world.mtad()
     code, text = server.ctl("tls", "reload", json_output=False)
     assert code == 1 and "no tls block is configured" in text, text
+
+
+def test_tls_with_epoll(world):
+    """The same with the other engine, in both directions."""
+    ca = tls.Authority(world.folder / "ca")
+    pair = ca.issue("ec", ["mx.test.example"])
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    c.load_cert_chain(*map(str, pair))
+    sink = Sink(tls=c)
+    server = world.mtad(listen=tls.block("default", pair) + LISTEN.format(trust="trust local"), routes="route out { match any; relay smtp://127.0.0.2:25 { tls encrypt } }",
+                        extra="sandbox { engine epoll }")
+    client = Secured(ca, ("127.0.0.1", 465), implicit=True)
+    for n, size in enumerate((10, 20000, 400000)):
+        content = b"Subject: epoll\r\n\r\n" + (b"x" * 70 + b"\r\n") * (size // 70 + 1)
+        assert client.send("a@from.example", "b@to.example", content)[0] == 250
+        assert sink.wait(n + 1)[n].content.endswith(content)
+    assert sink.secured >= 1 and server.status()["engine"] == "epoll"
+
+
+def test_tls_check_names_files_that_cannot_be_read(world):
+    m = world.mtad(start=False, listen="tls default { certificate /nowhere/a.pem; key /nowhere/a.key }\nlisten a { address 127.0.0.1:25; tls starttls; trust local }")
+    done = subprocess.run([str(m.build / "mta/master/mtad"), "--check", "-c", str(m.config_path)], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "warning: tls `default': cannot read `/nowhere/a.pem': No such file or directory" in done.stderr, done.stderr

@@ -1,9 +1,11 @@
 /*
  * check - what no single statement shows.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "mta/config/load.h"
 
@@ -95,15 +97,17 @@ static bool names_recipients(const struct loader *l, const struct config_route *
     return false;
 }
 
-static struct grammar_place route_place(const struct loader *l, const struct config_route *r)
+static struct grammar_place line_place(const struct loader *l, struct config_text file, uint32_t line)
 {
-    struct bytes path = image_bytes_of(l, r->file);
+    struct bytes path = image_bytes_of(l, file);
     for (uint32_t i = 0; i < l->files.count; i++) {
         if (bytes_equal(bytes_of_cstr(ARRAY_ITEM(&l->files, i, struct source_file)->path),
-                        path)) return (struct grammar_place){i, r->line, 1};
+                        path)) return (struct grammar_place){i, line, 1};
     }
     return whole_file;
 }
+
+static struct grammar_place route_place(const struct loader *l, const struct config_route *r) { return line_place(l, r->file, r->line); }
 
 static void check_routes(struct loader *l, bool *strangers)
 {
@@ -227,6 +231,30 @@ static void check_listen_auth(struct loader *l, bool *trusted)
     }
 }
 
+/* check_tls_file - who checks may not be who starts, so that a file which cannot be seen is no error here; the start judges what is in it. */
+static void check_tls_file(struct loader *l, const struct config_tls *t, struct config_text file)
+{
+    char name[GRAMMAR_WORD_BYTES_MAX + 1];
+    struct bytes path = image_bytes_of(l, file);
+    if (path.len == 0 || path.len >= sizeof name) return;
+    memcpy(name, path.ptr, path.len);
+    name[path.len] = 0;
+    if (access(name, R_OK) == 0) return;
+    CONFIG_WARNING(l, line_place(l, t->file, t->line), BYTES("tls `"), image_bytes_of(l, t->name), BYTES("': cannot read `"), path, BYTES("': "),
+                   bytes_of_cstr(strerror(errno)));
+}
+
+static void check_tls(struct loader *l)
+{
+    for (uint32_t i = 0; l->files_allowed && i < l->tls.count; i++) {
+        const struct config_tls *t = ARRAY_ITEM(&l->tls, i, struct config_tls);
+        for (uint32_t k = 0; k < t->certificate_count; k++) {
+            check_tls_file(l, t, t->certificates[k].chain);
+            check_tls_file(l, t, t->certificates[k].key);
+        }
+    }
+}
+
 /* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
 static void check_mailbox_user(struct loader *l)
 {
@@ -253,6 +281,7 @@ void check_whole(struct loader *l)
     fill_control_socket(l);
     fill_queue(l);
     check_listeners(l, &trusted);
+    check_tls(l);
     check_listen_tls(l);
     check_listen_auth(l, &trusted);
     check_mailbox_user(l);

@@ -240,7 +240,8 @@ static void test_tls_tickets_are_for_one_listener(void **state)
         {third, first, 0, false}, {third, first, 0, true},
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-        tls_tickets(bytes_of(steps[i].current, TLS_TICKET_SECRET_BYTES), steps[i].previous ? bytes_of(steps[i].previous, TLS_TICKET_SECRET_BYTES) : (struct bytes){0});
+        struct bytes previous = bytes_of(steps[i].previous, steps[i].previous ? TLS_TICKET_SECRET_BYTES : 0);
+        tls_tickets(bytes_of(steps[i].current, TLS_TICKET_SECRET_BYTES), previous);
         uint32_t before = signatures;
         talk(t, steps[i].listener, client(), &how, 16384);
         assert_int_equal(near.state, TLS_OPEN);
@@ -255,7 +256,8 @@ static void test_tls_rubbish_fails_with_words(void **state)
 {
     (void)state;
     static const struct bytes rubbish[] = {
-        BYTES_INIT("GET / HTTP/1.1\r\n\r\n"), BYTES_INIT("EHLO me\r\n"), BYTES_INIT("\x16\x03\x01\x00\x04\x01\x00\x00\x00"), BYTES_INIT("\x15\x03\x01\x00\x02\x02\x28"),
+        BYTES_INIT("GET / HTTP/1.1\r\n\r\n"), BYTES_INIT("EHLO me\r\n"),
+        BYTES_INIT("\x16\x03\x01\x00\x04\x01\x00\x00\x00"), BYTES_INIT("\x15\x03\x01\x00\x02\x02\x28"),
         BYTES_INIT("\x16\x03\x01\xff\xff"), BYTES_INIT("\x17\x03\x03\x00\x01x"),
     };
     struct tls_server *t = open_server(false);
