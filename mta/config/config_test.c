@@ -157,7 +157,8 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "auth a { file /f }\nlisten s { address *:587; auth a }",
      "t: error: listen `s' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only\n"},
     {OK_ROUTE "auth mine { file /f }\ntls default { certificate /c; key /k }\nlisten s { address *:587; auth mire; tls implicit }",
-     "t: error: listen `s' names auth `mire', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }; did you mean `mine'?\n"},
+     "t: error: listen `s' names auth `mire', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH };"
+     " did you mean `mine'?\n"},
     {OK_ROUTE "listen s { address *:587; sender-logins t }",
      "t:3:41: error: `sender-logins' names `t', and there is no such table; expected table NAME { file PATH }\n"},
     {OK_ROUTE "table t { inline a@b.c }\nlisten s { address *:587; sender-logins t }",
