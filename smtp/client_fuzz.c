@@ -2,7 +2,7 @@
  * client_fuzz - random events for the client machine: replies good, bad and cut anywhere, ends, lateness, a process with little room.
  *
  * Asserted here is the law of the three ends (smtp/client.h): each recipient of a job is judged once, or not at all and then next_host is
- * set; nothing is delivered whose content's end was not submitted; after that end nothing goes to the next host in silence.
+ * set (by SMTP and by LMTP); nothing is delivered whose content's end was not submitted; after that end nothing goes to the next host in silence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +135,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint32_t i = 0; i < RCPTS; i++) rcpt_put(&list, &r);
     w.job.rcpts = buf_bytes(&list);
     smtp_client_init(&w.c, &config, BYTES("me"), BYTES("mx[192.0.2.1]"), on_verdict, &w, w.now_ms);
-    if (event(&w) == 0) smtp_client_helo_only(&w.c);
+    uint8_t how = event(&w);
+    if (how == 0) smtp_client_helo_only(&w.c);
+    if (how % 4 == 1) smtp_client_lmtp(&w.c);
     while (cursor_left(&w.events) > 0) {
         on_event(&w);
         act(&w);

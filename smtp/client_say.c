@@ -116,9 +116,10 @@ void smtp_client_speak(struct smtp_client *c, struct smtp_client_effects *fx)
         }
         switch (c->say) {
         case SMTP_SAY_EHLO:
+        case SMTP_SAY_LHLO:
             c->caps = (struct smtp_capabilities){0};
             c->ehlo_line_len = c->ehlo_lines = 0;
-            say_word(c, &fx->out, BYTES("EHLO "), c->helo_name, SMTP_CLIENT_EHLO);
+            say_word(c, &fx->out, c->lmtp ? BYTES("LHLO ") : BYTES("EHLO "), c->helo_name, c->lmtp ? SMTP_CLIENT_LHLO : SMTP_CLIENT_EHLO);
             break;
         case SMTP_SAY_HELO: say_word(c, &fx->out, BYTES("HELO "), c->helo_name, SMTP_CLIENT_HELO); break;
         case SMTP_SAY_FLIGHT: say_flight(c, &fx->out); break;

@@ -93,6 +93,8 @@ enum {
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
     S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
+    S(ROUTE, "lmtp", lmtp, "unix:PATH | inet:HOST:PORT", 0, "Deliver by LMTP to a mailbox server such as Dovecot; the port is 24 when not given.") \
+    C(ROUTE, "mailbox-full", "as-is defer bounce", mailbox_full, "as-is", "What an LMTP server's answer that a mailbox is full means: what its code says, try later, or return to the sender at once.") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
     S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \
@@ -103,7 +105,7 @@ enum {
     V(ROUTE, "recipients", COUNT, rcpts_max, "100", 1, 100000, "Recipients in one transaction.") \
     V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
-    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
+    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") \
     L(RELAY, "auth") L(RELAY, "tls") \
     L(MX, "tls") \
     \

@@ -2,6 +2,7 @@
  * keys_route - the statements of a route: what it matches, and what it does.
  */
 #include <stddef.h>
+#include <sys/un.h>
 
 #include "mta/config/load.h"
 #include "mta/config/values.h"
@@ -9,6 +10,7 @@
 
 enum {
     RELAY_PORT_DEFAULT = 25,
+    LMTP_PORT_DEFAULT = 24,      /* RFC 2033 5: not 25; 24 is what others use */
     REJECT_TEXT_BYTES_MAX = 400, /* with "550 " and a recipient of 256 it stays below a reply line of 512 twice over */
 };
 
@@ -92,6 +94,7 @@ void read_key_match(struct loader *l, const struct grammar_statement *s, void *o
 static const struct bytes action_names[] = {
     [ACTION_NONE] = BYTES_INIT(""),           [ACTION_RELAY] = BYTES_INIT("relay"),     [ACTION_MX] = BYTES_INIT("mx"),
     [ACTION_MAILDIR] = BYTES_INIT("maildir"), [ACTION_DISCARD] = BYTES_INIT("discard"), [ACTION_REJECT] = BYTES_INIT("reject"),
+    [ACTION_LMTP] = BYTES_INIT("lmtp"),
 };
 
 static void set_action(struct loader *l, const struct grammar_statement *s, struct config_route *r, enum config_action action)
@@ -102,12 +105,12 @@ static void set_action(struct loader *l, const struct grammar_statement *s, stru
     r->action = (uint8_t)action;
 }
 
-static bool host_and_port(struct bytes text, struct config_route *r, struct bytes *host)
+static bool host_and_port(struct bytes text, uint16_t default_port, struct config_route *r, struct bytes *host)
 {
     uint32_t colon = bytes_find_last(text, ':');
     bool literal = text.len > 0 && text.ptr[0] == '[';
     bool has_port = colon < text.len && !(literal && bytes_find(text, ']') > colon);
-    uint64_t port = RELAY_PORT_DEFAULT;
+    uint64_t port = default_port;
     if (has_port && (!bytes_to_u64(bytes_from(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) return false;
     *host = has_port ? bytes_slice(text, 0, colon) : text;
     if (literal) {
@@ -130,14 +133,46 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY);
     if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
     struct bytes url = word_of(l, s, 1), host;
-    if (bytes_starts(url, BYTES("smtps://")) || bytes_starts(url, BYTES("lmtp:"))) {
+    if (bytes_starts(url, BYTES("lmtp:"))) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp:' in relay; expected the action lmtp instead, such as lmtp unix:/run/dovecot/lmtp"));
+        return;
+    }
+    if (bytes_starts(url, BYTES("smtps://"))) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
                      BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
         return;
     }
-    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), r, &host)) {
+    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), RELAY_PORT_DEFAULT, r, &host)) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
                      BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
+        return;
+    }
+    r->relay_host = image_text(l, host);
+}
+
+enum { UNIX_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
+void read_key_lmtp(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_LMTP);
+    if (!take_words(l, s, 1, 1, BYTES("unix:PATH, inet:HOST or inet:HOST:PORT"))) return;
+    struct bytes word = word_of(l, s, 1), host;
+    if (bytes_starts(word, BYTES("unix:"))) {
+        struct bytes path = bytes_from(word, 5);
+        if (!value_path_valid(path) || path.len < 2 || path.len > UNIX_PATH_BYTES_MAX) {
+            CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp' is `"), word,
+                         BYTES("'; expected behind unix: an absolute path of at most 107 octets, without . or .. in it"));
+            return;
+        }
+        r->relay_is_address = true;
+        r->relay_address = net_of_path(path);
+        r->relay_host = image_text(l, path);
+        return;
+    }
+    if (!bytes_starts(word, BYTES("inet:")) || !host_and_port(bytes_from(word, 5), LMTP_PORT_DEFAULT, r, &host)) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp' is `"), word,
+                     BYTES("'; expected unix:PATH, inet:HOST or inet:HOST:PORT (an IPv6 address in brackets)"));
         return;
     }
     r->relay_host = image_text(l, host);
@@ -281,15 +316,39 @@ void show_key_match(const struct config *c, const void *owner, struct buf *out)
     }
 }
 
+static void show_host_and_port(const struct config *c, const struct config_route *r, struct buf *out)
+{
+    bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
+    if (literal) buf_put_c(out, '[');
+    buf_put(out, config_bytes(c, r->relay_host));
+    buf_put_cstr(out, literal ? "]:" : ":");
+    buf_put_u64(out, r->relay_port);
+    buf_put_c(out, '\n');
+}
+
 void show_key_relay(const struct config *c, const void *owner, struct buf *out)
 {
     const struct config_route *r = owner;
     if (r->action != ACTION_RELAY) return;
-    bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
-    buf_put_cstr(out, literal ? "    relay smtp://[" : "    relay smtp://");
-    buf_put(out, config_bytes(c, r->relay_host));
-    buf_put_cstr(out, literal ? "]:" : ":");
-    buf_put_u64(out, r->relay_port);
+    BUF_LIT(out, "    relay smtp://");
+    show_host_and_port(c, r, out);
+}
+
+void show_key_lmtp(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    if (r->action != ACTION_LMTP) return;
+    BUF_LIT(out, "    lmtp ");
+    if (r->relay_address.family != NET_UNIX) {
+        BUF_LIT(out, "inet:");
+        show_host_and_port(c, r, out);
+        return;
+    }
+    uint8_t memory[UNIX_PATH_BYTES_MAX + 8];
+    struct buf word = BUF_OVER(memory);
+    BUF_LIT(&word, "unix:");
+    buf_put(&word, config_bytes(c, r->relay_host));
+    put_word(out, buf_bytes(&word));
     buf_put_c(out, '\n');
 }
 

@@ -192,6 +192,7 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(bytes, host, HOST_NAME_BYTES_MAX)           /* name for the worker's texts */ \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(u8, helo_only, 1)                           /* last time the remote closed at EHLO: say HELO */ \
+    F(u8, lmtp, 1)                                /* the route is one of LMTP */ \
     F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* 19 octets each: family, ip[16], port */
 #define IPC_CONNECTED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -208,8 +209,16 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u64, connection, 0)                         \
     F(addr, remote, 0)                            \
     F(u8, helo_only, 1)                           \
+    F(u8, lmtp, 1)                                /* speak LMTP */ \
     F(bytes, host, HOST_NAME_BYTES_MAX)           \
     F(bytes, helo, HOST_NAME_BYTES_MAX)
+/* The connector cannot see the file system: the master connects to the Unix socket of a route, and to nothing else. */
+#define IPC_UNIX_ASK_FIELDS(F) \
+    F(u64, connection, 0)                         /* the manager's */ \
+    F(u16, route, 0)                              /* whose lmtp names a Unix socket */
+#define IPC_UNIX_MADE_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(bytes, text, 200)                           /* why there is no descriptor */
 #define IPC_ATTEMPT_RCPTS_FIELDS(F) \
     F(u64, attempt, 0)                            \
     F(u32, first, RECIPIENTS_HARD_MAX)            \
@@ -348,6 +357,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(52, FAILED,         failed,         CONNECTOR, MANAGER,   0, IPC_FAILED_FIELDS) \
     M(53, CONNECT_CANCEL, connect_cancel, MANAGER,   CONNECTOR, 0, IPC_CONNECT_CANCEL_FIELDS) \
     M(54, SOCKET,         socket,         CONNECTOR, DELIVER,   1, IPC_SOCKET_FIELDS) \
+    M(55, UNIX_ASK,       unix_ask,       CONNECTOR, MASTER,    0, IPC_UNIX_ASK_FIELDS) \
+    M(56, UNIX_MADE,      unix_made,      MASTER,    CONNECTOR, 2, IPC_UNIX_MADE_FIELDS) \
     M(60, ATTEMPT_RCPTS,  attempt_rcpts,  MANAGER,   DELIVER,   0, IPC_ATTEMPT_RCPTS_FIELDS) \
     M(61, ATTEMPT,        attempt,        MANAGER,   DELIVER,   2, IPC_ATTEMPT_FIELDS) \
     M(62, RESULT,         result,         DELIVER,   MANAGER,   0, IPC_RESULT_FIELDS) \

@@ -61,8 +61,10 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
     struct buf addresses = BUF_OVER(store);
     for (uint32_t i = 0; i < h->address_count; i++) {
         struct net_address a = h->addresses[i];
-        if ((route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6)) continue;
-        a.port = mx ? m->config->connect.mx_port : route->relay_port;
+        if (a.family != NET_UNIX) a.port = mx ? m->config->connect.mx_port : route->relay_port;
+        else if (s->action != ACTION_LMTP) continue;
+        bool other = (route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6);
+        if (a.family != NET_UNIX && other) continue;
         address_put(&addresses, &a);
     }
     struct bytes helo = config_bytes(m->config, route->helo);
@@ -77,6 +79,7 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         .host = h->name,
         .helo = helo.len ? helo : config_bytes(m->config, m->config->hostname),
         .helo_only = s->helo_only,
+        .lmtp = s->action == ACTION_LMTP,
         .addresses = buf_bytes(&addresses),
     };
     struct ipc_channel *to = process_channel(m->process, ROLE_CONNECTOR, 0);
@@ -237,7 +240,8 @@ bool connection_next(struct manager *m, struct connection *c)
     c->uses++;
     c->attempt = slots_handle(&m->attempts, a);
     a->connection = slots_handle(&m->connections, c);
-    a->daemon = "smtp";
+    a->daemon = s->action == ACTION_LMTP ? "lmtp" : "smtp";
+    a->final_here = s->action == ACTION_LMTP;
     a->connection_uses = c->uses;
     a->connect_us = c->uses == 1 ? c->connect_us : 0;
     attempt_begin(m, a);

@@ -143,10 +143,11 @@ struct attempt {
     bool to_mailbox;
     bool blocked;                     /* its outcome could not be written: again next turn */
     bool dsn_passed;                  /* the next hop takes over what NOTIFY asks */
+    bool final_here;                  /* it goes into mailboxes by LMTP: delivered, not relayed */
     uint16_t relay_len;               /* when there is no connection: the host for the log line, in relay_name */
     uint8_t relay_name[HOST_NAME_BYTES_MAX];
     struct net_address relay;
-    const char *daemon;               /* whose name its log lines bear: "smtp", "virtual", "discard", "error" */
+    const char *daemon;               /* whose name its log lines bear: "smtp", "lmtp", "virtual", "discard", "error" */
     const struct record_message *record; /* the queue's, until outcome or return */
     uint64_t destination, connection; /* connection: handle, 0 for mailbox and for actions of our own */
     struct message_id message;
@@ -186,7 +187,7 @@ enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
 
 static inline struct manager *manager_of(struct process *p) { return (struct manager *)process_state(p); }
 
-/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
+/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "lmtp:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
 void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination);
 /* names_parse - action, route (-1 when the configuration has it no more, or with another action) and the domain of an MX destination. */
 void names_parse(const struct config *c, struct bytes name, uint8_t *action, int32_t *route, struct bytes *domain);
@@ -278,7 +279,7 @@ void line_committed(struct manager *m, const struct commit *c, struct message_id
 struct line_outcome {
     struct message_id id;
     struct bytes rcpt;
-    const char *daemon;               /* "smtp", "virtual", "discard", "error" */
+    const char *daemon;               /* "smtp", "lmtp", "virtual", "discard", "error" */
     struct bytes relay_host;          /* empty = "none" */
     const struct net_address *relay;  /* family 0: no address printed */
     const struct verdict *verdict;

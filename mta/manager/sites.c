@@ -106,8 +106,8 @@ static void resolve(struct manager *m, struct site *s)
 {
     const struct config_route *route = route_of(m, s);
     struct net_address literal = {0};
-    bool given = s->action == ACTION_RELAY && route->relay_is_address;
-    struct bytes name = s->action == ACTION_RELAY ? config_bytes(m->config, route->relay_host) : domain_of(s);
+    bool relay = s->action == ACTION_RELAY || s->action == ACTION_LMTP, given = relay && route->relay_is_address;
+    struct bytes name = relay ? config_bytes(m->config, route->relay_host) : domain_of(s);
     if (given) literal = route->relay_address;
     if (s->action == ACTION_MX && name.len > 2 && name.ptr[0] == '[') {
         struct bytes inside = bytes_slice(name, 1, name.len - 2);
@@ -180,7 +180,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
         v.enhanced = meanings[i].enhanced;
         if (!v.text.len) v.text = bytes_of_cstr(meanings[i].words);
         /* A relay host of our own configuration that cannot be found is the operator's to mend: mail waits. */
-        if (s->action == ACTION_RELAY && v.class == VERDICT_NEVER) {
+        if (s->action != ACTION_MX && v.class == VERDICT_NEVER) {
             v.class = VERDICT_LATER;
             v.enhanced = (struct enhanced){4, 4, 4};
         }
@@ -205,7 +205,7 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
     reason_write(&reason, v, host, remote);
     queue_site_failed(m->queue, s->destination, buf_bytes(&reason), process_now_wall_us(m->process));
     if (!a) return;
-    attempt_by(a, "smtp", host);
+    attempt_by(a, s->action == ACTION_LMTP ? "lmtp" : "smtp", host);
     a->relay = remote ? *remote : (struct net_address){0};
     struct verdict site = *v;
     site.scope = SCOPE_SITE;
@@ -254,7 +254,7 @@ static void smtp_feed(struct manager *m, struct site *s)
 void site_feed(struct manager *m, uint64_t destination)
 {
     struct site *s = site_get(m, destination);
-    bool local = s && s->action != ACTION_MX && s->action != ACTION_RELAY;
+    bool local = s && s->action != ACTION_MX && s->action != ACTION_RELAY && s->action != ACTION_LMTP;
     /* Without a site: all places are taken, and one may be free then. */
     if (!local) queue_destination_wait(m->queue, destination, process_now_ms(m->process) + SITE_LOOK_AGAIN_MS);
     if (!s) return;

@@ -158,6 +158,10 @@ uint64_t watch_deadline(const struct master *m);
 /* watch_tell_state - ROLE_STATE of one child to the control process. */
 void watch_tell_state(struct master *m, const struct child *c);
 
+/* ---- unix.c ---- */
+/* unix_connect - a connection to the Unix socket of a route, for the connector. False when it asks for a route that has none. */
+bool unix_connect(struct master *m, struct child *connector, const struct ipc_unix_ask *ask);
+
 /* ---- stop.c ---- */
 void stop_begin(struct master *m, const char *why);
 /* stop_at_once - kill everybody; for a failed start and a second signal. */

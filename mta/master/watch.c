@@ -153,6 +153,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_pong pong;
         struct ipc_drained drained;
         struct ipc_violation violation;
+        struct ipc_unix_ask unix_ask;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -173,6 +174,8 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
         return true;
+    case IPC_UNIX_ASK:
+        return ipc_decode_unix_ask(record->body, &u.unix_ask) == ERR_NONE && unix_connect(m, c, &u.unix_ask);
     default:
         return false;
     }

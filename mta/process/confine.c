@@ -35,7 +35,8 @@ static void collect_ports(struct process *p)
     add_port(p, c->connect.mx_port);
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
     for (uint32_t i = 0; i < c->routes.count && routes != NULL; i++) {
-        if (routes[i].action == ACTION_RELAY) add_port(p, routes[i].relay_is_address ? routes[i].relay_address.port : routes[i].relay_port);
+        bool tcp = routes[i].action == ACTION_RELAY || (routes[i].action == ACTION_LMTP && routes[i].relay_address.family != NET_UNIX);
+        if (tcp) add_port(p, routes[i].relay_is_address ? routes[i].relay_address.port : routes[i].relay_port);
     }
 }
 
