@@ -9,8 +9,8 @@ void smtp_alias_init(struct smtp_alias_reader *r, struct bytes text, bool list)
 {
     r->text = text;
     r->pos = 0;
-    r->line = 1;
-    r->next_line = 1;
+    r->line = r->next_line = r->column = 1;
+    r->line_start = 0;
     r->list = list;
     r->inside = false;
 }
@@ -42,6 +42,12 @@ static void skip_line(struct smtp_alias_reader *r)
     if (at_end(r)) return;
     r->pos++;
     r->next_line++;
+    r->line_start = r->pos;
+}
+
+static void note_column(struct smtp_alias_reader *r)
+{
+    r->column = r->pos - r->line_start + 1;
 }
 
 /* skip_empty_lines - lines of blanks or a comment; what comes then begins at its line's start. */
@@ -124,7 +130,10 @@ static enum smtp_alias_event take_name(struct smtp_alias_reader *r, struct bytes
         }
     }
     skip_blanks(r);
-    if (peek(r) != ':') return bad(r, "a name must be followed by a colon", value);
+    if (peek(r) != ':') {
+        note_column(r);
+        return bad(r, "a name must be followed by a colon", value);
+    }
     if (out.overflow || !safe(buf_bytes(&out))) return bad(r, "not a name", value);
     r->pos++;
     for (uint32_t i = 0; i < out.len; i++) out.ptr[i] = ascii_lower(out.ptr[i]);
@@ -233,6 +242,7 @@ enum smtp_alias_event smtp_alias_next(struct smtp_alias_reader *r, struct bytes 
     while (!r->inside) {
         skip_empty_lines(r);
         r->line = r->next_line;
+        note_column(r);
         *value = BYTES("");
         if (at_end(r)) return SMTP_ALIAS_END;
         if (r->list) {
@@ -244,5 +254,6 @@ enum smtp_alias_event smtp_alias_next(struct smtp_alias_reader *r, struct bytes 
         }
     }
     r->line = r->next_line;
+    note_column(r);
     return take_value(r, value);
 }

@@ -30,6 +30,8 @@ struct smtp_alias_reader {
     struct bytes text;    /* borrowed */
     uint32_t pos;         /* octets read */
     uint32_t line;        /* of the last event, from 1 */
+    uint32_t column;      /* where it begins in that line, in octets from 1; of BAD, where reading it had to stop */
+    uint32_t line_start;  /* where the line that pos is in begins */
     uint32_t next_line;   /* where pos is */
     bool list;            /* values only: an :include: or .forward file */
     bool inside;          /* behind an entry's name, or in a line of a list */

@@ -45,10 +45,10 @@ def compare(name, rows, empty=()):
     return printed
 
 
-def deferring(world):
+def deferring(world, **parts):
     """A queue with two messages that a next hop defers."""
     world.add(Sink(answers={"RCPT": b"451 4.7.1 Come back later\r\n"}))
-    mta = world.mtad(queue="retry 1h; expire 1d")
+    mta = world.mtad(queue="retry 1h; expire 1d", **parts)
     client = Client()
     for i in range(2):
         code, text = client.send(f"a{i}@test.example", ["x@example.com", "y@example.net"], "Subject: hi\n\nbody\n")
@@ -59,7 +59,7 @@ def deferring(world):
 
 
 def test_documented_members_are_the_printed_ones(world):
-    mta = deferring(world)
+    mta = deferring(world, extra="table names { entry key value }")
     rows = mta.list()
     assert compare("queue list", rows) >= documented()["queue list"][1]
     assert {"queue_name", "queue_id", "arrival_time", "message_size", "forced_expire", "sender", "recipients"} <= set(rows[0])
@@ -78,6 +78,9 @@ def test_documented_members_are_the_printed_ones(world):
     compare("site suspend|resume", mta.ctl("--yes", "site", "suspend", "out", "--reason", "a test"))
     compare("status", mta.ctl("status"))
     compare("site suspend|resume", mta.ctl("site", "resume", "out"))
+    compare("table list", mta.ctl("table", "list"))
+    compare("table lookup", mta.ctl("table", "lookup", "names", "key"))
+    compare("table reload", mta.ctl("table", "reload"))
     compare("config check", mta.ctl("config", "check", "-c", str(mta.config_path)))
     compare("config show", mta.ctl("config", "show", "-c", str(mta.config_path)))
     compare("version", mta.ctl("version"))

@@ -110,6 +110,11 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     if (ipc_peer(c) == ROLE_RECEIVER) hand_receiver_gone(acceptor_of(p), c);
 }
 
+static void configured(struct process *p)
+{
+    acceptor_of(p)->config = process_config(p);
+}
+
 /* drain - what the kernel has handed out already was closed; the listening sockets go when the ring is done with them. */
 static bool drain(struct process *p, bool time_is_up)
 {
@@ -164,5 +169,6 @@ const struct role role_acceptor = {
     .deadline = deadline,
     .message = acceptor_message,
     .channel_gone = on_channel_gone,
+    .configured = configured,
     .drain = drain,
 };

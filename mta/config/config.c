@@ -47,6 +47,12 @@ enum err config_map(int fd, const struct config **out)
     return e;
 }
 
+bool config_same_shape(const struct config *a, const struct config *b)
+{
+    return a->listeners.count == b->listeners.count && a->routes.count == b->routes.count && a->tables.count == b->tables.count &&
+           a->workers.receivers == b->workers.receivers && a->workers.delivers == b->workers.delivers;
+}
+
 void config_unmap(const struct config *c)
 {
     if (!c) return;

@@ -69,10 +69,37 @@ struct config_route { /* route NAME { ... }, in file order */
     uint32_t line;
 };
 
-struct config_table { /* table NAME { inline A B ... } or { file PATH } */
+enum config_table_format { CONFIG_TABLE_PLAIN = 0, CONFIG_TABLE_ALIASES, CONFIG_TABLE_POSTFIX, CONFIG_TABLE_REGEX };
+
+/* What a value of an aliases(5) file is; in other tables all are TEXT. */
+enum config_entry_kind {
+    ENTRY_TEXT = 0, /* what stands behind the key; empty for a name alone */
+    ENTRY_ADDRESS,  /* an address or a local name */
+    ENTRY_EXACT,    /* the same behind a backslash: without further aliases */
+    ENTRY_COMMAND,  /* what follows the '|' */
+    ENTRY_FILE,     /* an absolute path */
+    ENTRY_INCLUDE   /* the path of an :include: file, whose values are the entries with the key ":include:PATH" */
+};
+
+struct config_entry { /* a key has as many as it has values, one behind the other */
+    struct config_text key;          /* as written; of a regular expression, what is between its delimiters */
+    struct config_text value;
+    uint32_t line;                   /* of the key in its file */
+    uint8_t kind;                    /* enum config_entry_kind */
+    uint8_t flags;                   /* PATTERN_ bits (mta/config/pattern.h) of a regular expression */
+};
+
+struct config_table { /* table NAME { inline A B ... } or { file PATH; format ... } */
     struct config_text name;
     struct config_text file;         /* its path when it came from one */
-    struct config_list names;        /* struct config_text, as written and in that order */
+    uint8_t format;                  /* enum config_table_format */
+    struct config_list entries;      /* struct config_entry, by key as mta/config/table.h compares them; patterns in the order of the file */
+};
+
+struct config_source { /* a file that a table was read from, :include: files too, as it was then */
+    struct config_text path;
+    uint64_t device, inode, bytes;
+    int64_t modified_us, changed_us; /* wall clock */
 };
 
 struct config {
@@ -86,6 +113,7 @@ struct config {
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    struct config_list table_sources; /* struct config_source */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
     uint32_t uid_base;                /* uid-base N; 0 = not given */
@@ -188,6 +216,22 @@ struct config_problem_sink { /* where each problem goes, as "file:line:column: e
  *          there is no memory file to be had
  */
 must_use enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd);
+
+/*
+ * What a reload starts from: the text of the configuration as it was first read, without the files of its tables. A reload reads those files
+ * again, and nothing else, so that whatever was changed in the configuration itself waits for a restart.
+ */
+struct config_texts;
+
+/* config_load_keeping - config_load() that also hands out the texts; the caller's, to be freed. *texts is NULL on failure. */
+must_use enum err config_load_keeping(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd,
+                                      struct config_texts **texts);
+/* config_reload - build the image again with the tables as their files are now; errors as those of config_load(). */
+must_use enum err config_reload(const struct config_texts *texts, uint64_t generation, const struct config_problem_sink *sink, int *fd);
+void config_texts_free(struct config_texts *texts);
+
+/* config_same_shape - whether a process may go over from one image to the other: they differ in the tables alone. */
+bool config_same_shape(const struct config *a, const struct config *b);
 
 /* config_show - print the image back in the file's grammar, with defaults (mtactl config show). out->overflow when it did not fit. */
 void config_show(const struct config *c, struct buf *out);

@@ -135,7 +135,9 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "table t { inline a; file /x }", "t:3:21: error: a table has either inline or file; expected one of them\n"},
     {OK_ROUTE "table t { inline a }\ntable t { inline b }", "t:4:7: error: there is another table `t'\n"},
     {OK_ROUTE "table t { file x; format aliases }",
-     "t:3:16: error: `file' needs a configuration that is a file\nt:3:19: error: `format' in table `t' is not supported yet\n"},
+     "t:3:16: error: `file' needs a configuration that is a file\n"},
+    {OK_ROUTE "table t { inline a; format regex }", "t:3:18: error: `format' is for a table in a file; inline entries are plain\n"},
+    {OK_ROUTE "table t { entry a }", "t:3:17: error: `entry' lacks a value; expected a key and its value\n"},
     /* syntax and meaning together, in the order of the lines */
     {"limits { recipients x }\nlisten a {\n  address 1.2.3.4:25\n" OK_ROUTE,
      "t: error: there is no route; expected at least one, such as route default { match any; mx }\n"

@@ -21,7 +21,7 @@
     B(TOP,      "",         0, struct config,          "Statements outside of any block.") \
     B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
-    B(TABLE,    "table",    1, struct config_table,    "A named list, usable wherever a list of names is expected.") \
+    B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -76,7 +76,7 @@ enum {
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of ten user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
     L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
@@ -110,8 +110,9 @@ enum {
     L(MX, "tls") \
     \
     S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
-    S(TABLE, "file", file, "PATH", 0, "A file with one name a line, # begins a comment; read when the configuration is.") \
-    L(TABLE, "format") \
+    S(TABLE, "entry", entry, "KEY VALUE ...", KEY_REPEATS, "A key with its value, beside or instead of inline names.") \
+    S(TABLE, "file", file, "PATH", 0, "A file; read when the configuration is, and again when it changes.") \
+    C(TABLE, "format", "plain aliases postfix regex", format, "plain", "Of the file: a key and maybe a value a line; aliases(5); what postmap reads; /regular expressions/.") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \

@@ -228,27 +228,3 @@ void show_key_require(const struct config *c, const void *owner, struct buf *out
     (void)owner;
     if (c->sandbox.require_all) BUF_LIT(out, "    require all\n");
 }
-
-/* ---- tables ---- */
-
-void show_key_inline(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_table *t = owner;
-    const struct config_text *names = CONFIG_ITEMS(c, t->names, struct config_text);
-    if (t->file.len > 0 || !names) return;
-    BUF_LIT(out, "    inline");
-    for (uint32_t i = 0; i < t->names.count; i++) {
-        buf_put_c(out, ' ');
-        put_word(out, config_bytes(c, names[i]));
-    }
-    buf_put_c(out, '\n');
-}
-
-void show_key_file(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_table *t = owner;
-    if (t->file.len == 0) return;
-    BUF_LIT(out, "    file ");
-    put_word(out, config_bytes(c, t->file));
-    buf_put_c(out, '\n');
-}

@@ -1,7 +1,7 @@
 /*
- * lists - tables, and the lists of names and networks that a statement asks for.
+ * lists - the lists of names and networks that a statement asks for.
  *
- * What a table's names must be is known only where the table is used: so they are kept as words with their places, and judged at each use.
+ * What a table's keys must be is known only where the table is used: so they are kept as words with their places, and judged at each use.
  * Lists of names are sorted and without twins, so that a look-up among 100,000 is a binary search.
  */
 #include <stdlib.h>
@@ -20,115 +20,12 @@ const struct table *find_table(const struct loader *l, struct bytes name)
     return NULL;
 }
 
-/* ---- what a table holds ---- */
-
-static void add_table_name(struct loader *l, struct table *t, struct bytes text, struct grammar_place place)
+/* table_has_names - a table of patterns has no names that could be listed. */
+static bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place)
 {
-    struct table_name *name = array_add(l, &t->names);
-    if (name) *name = (struct table_name){text, place};
-}
-
-static bool table_is_free(struct loader *l, const struct grammar_statement *s, struct table *t)
-{
-    bool was_given = t->given;
-    t->given = true;
-    if (was_given) CONFIG_ERROR(l, s->place, BYTES("a table has either inline or file; expected one of them"));
-    return !was_given;
-}
-
-void read_key_inline(struct loader *l, const struct grammar_statement *s, void *owner)
-{
-    struct table *t = owner;
-    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("names")) || !table_is_free(l, s, t)) return;
-    for (uint32_t i = 1; i < s->word_count; i++) add_table_name(l, t, word_of(l, s, i), place_of(l, s, i));
-}
-
-static bool line_is_clean(struct loader *l, struct bytes line, struct grammar_place place)
-{
-    if (line.len > GRAMMAR_WORD_BYTES_MAX) {
-        CONFIG_ERROR(l, place, BYTES("a line of more than 4096 octets; expected one name"));
-        return false;
-    }
-    for (uint32_t i = 0; i < line.len; i++) {
-        if ((line.ptr[i] >= ' ' || line.ptr[i] == '\t') && line.ptr[i] != 0x7f) continue;
-        CONFIG_ERROR(l, place,
-                     line.ptr[i] == '\r' ? BYTES("the line ends with CR LF; expected LF alone") : BYTES("a control octet; expected printable text"));
-        return false;
-    }
-    if (bytes_is_utf8(line)) return true;
-    CONFIG_ERROR(l, place, BYTES("the line is not UTF-8"));
+    if (t->kept.format != CONFIG_TABLE_REGEX) return true;
+    CONFIG_ERROR(l, place, BYTES("table `"), t->name, BYTES("' has regular expressions; expected a table of names here"));
     return false;
-}
-
-/* A `#` begins a comment at the start of a line or behind a blank; within a name it is part of it. */
-static struct bytes without_comment(struct bytes line)
-{
-    for (uint32_t i = 0; i < line.len; i++) {
-        if (line.ptr[i] == '#' && (i == 0 || line.ptr[i - 1] == ' ' || line.ptr[i - 1] == '\t')) return bytes_slice(line, 0, i);
-    }
-    return line;
-}
-
-static void read_table_lines(struct loader *l, struct table *t, uint32_t file)
-{
-    const struct source_file *f = ARRAY_ITEM(&l->files, file, struct source_file);
-    struct bytes text = bytes_of(f->text, f->text_bytes);
-    uint32_t line_number = 1, errors = l->errors;
-    for (uint32_t at = 0; at < text.len; line_number++) {
-        struct bytes line = bytes_from(text, at);
-        line.len = bytes_find(line, '\n');
-        at += line.len + 1;
-        struct grammar_place place = {file, line_number, 1};
-        if (l->errors - errors >= GRAMMAR_PROBLEMS_MAX) return; /* no list of names at all: enough was said */
-        if (!line_is_clean(l, line, place)) continue;
-        struct bytes name = bytes_trim(without_comment(line));
-        if (name.len == 0) continue;
-        place.column += (uint32_t)(name.ptr - line.ptr);
-        bool several = bytes_find(name, ' ') < name.len || bytes_find(name, '\t') < name.len;
-        if (several && name.ptr[0] != '"') CONFIG_ERROR(l, place, BYTES("several words on a line; expected one name"));
-        else add_table_name(l, t, name, place);
-    }
-}
-
-void read_key_file(struct loader *l, const struct grammar_statement *s, void *owner)
-{
-    struct table *t = owner;
-    uint32_t file;
-    if (!take_words(l, s, 1, 1, BYTES("the path of a file with one name a line")) || !table_is_free(l, s, t)) return;
-    if (!l->files_allowed) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`file' needs a configuration that is a file"));
-        return;
-    }
-    char *path = source_path(l, s->place.file, word_of(l, s, 1));
-    if (!path) return;
-    t->file = image_text(l, bytes_of_cstr(path));
-    if (source_add(l, path, NULL, place_of(l, s, 1), TABLE_BYTES_MAX, &file)) read_table_lines(l, t, file);
-    free(path);
-}
-
-static void keep_table(struct loader *l, const struct table *t, struct config_table *kept)
-{
-    struct array texts = {.item_bytes = sizeof(struct config_text)};
-    kept->name = image_text(l, t->name);
-    kept->file = t->file;
-    for (uint32_t i = 0; i < t->names.count; i++) {
-        struct config_text text = image_text(l, ARRAY_ITEM(&t->names, i, struct table_name)->text);
-        struct config_text *item = array_add(l, &texts);
-        if (item) *item = text;
-    }
-    kept->names = image_list(l, texts.items, texts.count, sizeof(struct config_text));
-    array_free(&texts);
-}
-
-void tables_keep(struct loader *l)
-{
-    struct array kept = {.item_bytes = sizeof(struct config_table)};
-    for (uint32_t i = 0; i < l->tables.count; i++) {
-        struct config_table *item = array_add(l, &kept);
-        if (item) keep_table(l, ARRAY_ITEM(&l->tables, i, struct table), item);
-    }
-    l->config.tables = image_list(l, kept.items, kept.count, sizeof(struct config_table));
-    array_free(&kept);
 }
 
 /* ---- names ---- */
@@ -197,9 +94,10 @@ static void add_word(struct name_list *list, struct bytes word, struct grammar_p
                            list->kind == NAME_DOMAIN ? BYTES("a domain (a domain has a dot)") : BYTES("an address (an address has an @)")));
         return;
     }
-    for (uint32_t i = 0; i < t->names.count; i++) {
-        const struct table_name *name = ARRAY_ITEM(&t->names, i, struct table_name);
-        add_name(list, name->text, name->place, t);
+    if (!table_has_names(l, t, place)) return;
+    for (uint32_t i = 0; i < t->entries.count; i++) {
+        const struct table_entry *e = ARRAY_ITEM(&t->entries, i, struct table_entry);
+        add_name(list, table_key(l, e), e->place, t);
     }
 }
 
@@ -261,9 +159,10 @@ struct config_list read_prefixes(struct loader *l, const struct grammar_statemen
     for (uint32_t i = from; i < s->word_count; i++) {
         const struct table *t = find_table(l, word_of(l, s, i));
         if (!t) add_prefix_word(l, &prefixes, word_of(l, s, i), place_of(l, s, i));
-        for (uint32_t n = 0; t && n < t->names.count; n++) {
-            const struct table_name *name = ARRAY_ITEM(&t->names, n, struct table_name);
-            add_prefix_word(l, &prefixes, name->text, name->place);
+        bool usable = t && table_has_names(l, t, place_of(l, s, i));
+        for (uint32_t n = 0; usable && n < t->entries.count; n++) {
+            const struct table_entry *e = ARRAY_ITEM(&t->entries, n, struct table_entry);
+            add_prefix_word(l, &prefixes, table_key(l, e), e->place);
         }
     }
     struct config_list kept = image_list(l, prefixes.items, prefixes.count, sizeof(struct net_prefix));

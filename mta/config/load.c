@@ -106,7 +106,7 @@ static void loader_fini(struct loader *l)
         free(ARRAY_ITEM(&l->files, i, struct source_file)->text);
     }
     for (uint32_t i = 0; i < l->problems.count; i++) free(ARRAY_ITEM(&l->problems, i, struct problem)->text);
-    for (uint32_t i = 0; i < l->tables.count; i++) array_free(&ARRAY_ITEM(&l->tables, i, struct table)->names);
+    for (uint32_t i = 0; i < l->tables.count; i++) array_free(&ARRAY_ITEM(&l->tables, i, struct table)->entries);
     array_free(&l->files);
     array_free(&l->problems);
     array_free(&l->listeners);
@@ -116,11 +116,29 @@ static void loader_fini(struct loader *l)
     grammar_fini(&l->grammar);
 }
 
+/* sources_keep - the files of tables, so that somebody can see when one has changed. */
+static void sources_keep(struct loader *l)
+{
+    struct array kept = {.item_bytes = sizeof(struct config_source)};
+    for (uint32_t i = l->own_files; i < l->files.count; i++) {
+        const struct source_file *f = ARRAY_ITEM(&l->files, i, struct source_file);
+        struct config_source *s = array_add(l, &kept);
+        if (s) *s = (struct config_source){{0, 0}, f->device, f->inode, f->text_bytes, f->modified_us, f->changed_us};
+    }
+    for (uint32_t i = 0; i < kept.count; i++) {
+        struct bytes path = bytes_of_cstr(ARRAY_ITEM(&l->files, l->own_files + i, struct source_file)->path);
+        ARRAY_ITEM(&kept, i, struct config_source)->path = image_text(l, path);
+    }
+    l->config.table_sources = image_list(l, kept.items, kept.count, sizeof(struct config_source));
+    array_free(&kept);
+}
+
 /* The lists and the head of the image, once nothing changes any more. */
 static void finish_image(struct loader *l, uint64_t generation)
 {
     struct config *c = &l->config;
     tables_keep(l);
+    sources_keep(l);
     c->file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, 0, struct source_file)->path));
     c->listeners = image_list(l, l->listeners.items, l->listeners.count, sizeof(struct config_listener));
     c->routes = image_list(l, l->routes.items, l->routes.count, sizeof(struct config_route));
@@ -137,6 +155,7 @@ static enum err load_steps(struct loader *l, const char *name, const struct byte
     uint32_t file;
     if (source_add(l, name, text, command_line, GRAMMAR_TEXT_BYTES_MAX, &file)) {
         uint32_t first = source_parse(l);
+        l->own_files = l->files.count;
         set_defaults(l, CONFIG_BLOCK_TOP, &l->config);
         bool nothing = first == GRAMMAR_NONE && l->errors > 0; /* not a text at all: nothing more can be said about it */
         if (!nothing) {
@@ -170,12 +189,26 @@ failed:;
     return e;
 }
 
-static enum err load_whole(const char *name, const struct bytes *text, bool files_allowed, uint64_t generation,
-                           const struct config_problem_sink *sink, int *fd, struct bytes *out)
+struct wanted { /* what is to come out of a run; NULL = not asked for */
+    int *fd;                     /* the sealed image */
+    struct bytes *image;         /* or its octets */
+    struct config_texts **texts; /* and the configuration's own files */
+};
+
+static enum err load_whole(const char *name, const struct bytes *text, const struct config_texts *replay, bool files_allowed, uint64_t generation,
+                           const struct config_problem_sink *sink, const struct wanted *w)
 {
     struct loader l;
-    enum err e = loader_init(&l, files_allowed) ? load_steps(&l, name, text, generation) : ERR_NO_MEMORY;
+    bool ready = loader_init(&l, files_allowed);
+    l.replay = replay;
+    enum err e = ready ? load_steps(&l, name, text, generation) : ERR_NO_MEMORY;
     problems_report(&l, sink);
+    if (e == ERR_NONE && w->texts) {
+        *w->texts = texts_keep(&l);
+        if (!*w->texts) e = ERR_NO_MEMORY;
+    }
+    int *fd = w->fd;
+    struct bytes *out = w->image;
     if (e == ERR_NONE && fd) {
         e = seal(bytes_of(l.image.items, l.image.count), fd);
         if (e != ERR_NONE) sink->report(sink->context, true, BYTES("configuration: error: cannot make a memory file for it"));
@@ -184,6 +217,10 @@ static enum err load_whole(const char *name, const struct bytes *text, bool file
         *out = bytes_of(l.image.items, l.image.count);
         l.image.items = NULL;
     }
+    if (e != ERR_NONE && w->texts) {
+        config_texts_free(*w->texts);
+        *w->texts = NULL;
+    }
     loader_fini(&l);
     return e;
 }
@@ -191,13 +228,13 @@ static enum err load_whole(const char *name, const struct bytes *text, bool file
 enum err config_load_text(struct bytes text, const char *name, uint64_t generation, const struct config_problem_sink *sink,
                           struct bytes *out)
 {
-    return load_whole(name, &text, false, generation, sink, NULL, out);
+    return load_whole(name, &text, NULL, false, generation, sink, &(struct wanted){.image = out});
 }
 
-enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink,
-                     int *fd)
+static enum err load_wanted(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink,
+                            const struct wanted *w)
 {
-    if (path) return load_whole(path, NULL, true, generation, sink, fd, NULL);
+    if (path) return load_whole(path, NULL, NULL, true, generation, sink, w);
     static uint8_t memory[EMBEDDED_BYTES_MAX];
     struct buf text = BUF_OVER(memory);
     if (!state_dir || state_dir[0] != '/' || !embedded_text(state_dir, &text)) {
@@ -206,5 +243,24 @@ enum err config_load(const char *path, const char *state_dir, uint64_t generatio
         return ERR_BAD_VALUE;
     }
     struct bytes whole = buf_bytes(&text);
-    return load_whole("embedded", &whole, true, generation, sink, fd, NULL);
+    return load_whole("embedded", &whole, NULL, true, generation, sink, w);
+}
+
+enum err config_load(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd)
+{
+    return load_wanted(path, state_dir, generation, sink, &(struct wanted){.fd = fd});
+}
+
+enum err config_load_keeping(const char *path, const char *state_dir, uint64_t generation, const struct config_problem_sink *sink, int *fd,
+                             struct config_texts **texts)
+{
+    *texts = NULL;
+    return load_wanted(path, state_dir, generation, sink, &(struct wanted){.fd = fd, .texts = texts});
+}
+
+enum err config_reload(const struct config_texts *texts, uint64_t generation, const struct config_problem_sink *sink, int *fd)
+{
+    const struct source_file *first = &texts->files[0];
+    struct bytes text = bytes_of(first->text, first->text_bytes);
+    return load_whole(first->path, &text, texts, true, generation, sink, &(struct wanted){.fd = fd});
 }

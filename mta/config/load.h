@@ -36,8 +36,16 @@ struct source_file {
     uint32_t text_bytes;
     uint32_t parent;     /* the file that includes it, or GRAMMAR_NONE */
     uint32_t depth;
+    struct grammar_place from; /* where it was asked for */
     dev_t device;
     ino_t inode;
+    int64_t modified_us, changed_us;
+};
+
+/* The files of a configuration without those of its tables, to load it once more. */
+struct config_texts {
+    uint32_t count;
+    struct source_file files[];
 };
 
 struct problem {
@@ -48,16 +56,21 @@ struct problem {
     uint32_t text_bytes;
 };
 
-struct table_name { /* a name of a table, before it is known what it must be */
-    struct bytes text;
-    struct grammar_place place;
+struct table_entry { /* of a table, before it is known what its keys must be */
+    struct config_text key, value; /* of the growing image */
+    struct grammar_place place;    /* of the key, or of the value in an alias file */
+    uint32_t line;                 /* of the key */
+    uint32_t order;                /* as read; breaks ties */
+    uint8_t kind, flags;           /* as in struct config_entry */
 };
 
-struct table { /* a declared table */
-    struct bytes name;       /* of the tree */
-    struct config_text file; /* its path, or empty */
-    bool given;              /* inline or file was there */
-    struct array names;      /* struct table_name */
+struct table { /* a declared table; what a reader of table keys gets */
+    struct config_table kept;  /* first, since plain fields are found by their offset in it */
+    struct bytes name;         /* of the tree */
+    struct bytes file_word;    /* `file PATH`, read when the whole block is known; empty = none */
+    struct grammar_place file_place;
+    bool is_inline;            /* inline or entry was there */
+    struct array entries;      /* struct table_entry */
 };
 
 struct route_draft { /* a route that is being read; what a reader of route keys gets */
@@ -68,7 +81,9 @@ struct route_draft { /* a route that is being read; what a reader of route keys 
 struct loader {
     struct config config;
     struct grammar grammar;
-    struct array files;     /* struct source_file */
+    struct array files;     /* struct source_file; first the configuration's own, then those of tables */
+    uint32_t own_files;     /* how many of them are the configuration's */
+    const struct config_texts *replay; /* its files as they were once, instead of those on disk; NULL = those on disk */
     struct array problems;  /* struct problem */
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
@@ -129,6 +144,9 @@ bool source_add(struct loader *l, const char *path, const struct bytes *text, st
 
 /* source_parse - parse file number 0 and everything it includes into the tree; returns the first statement. */
 uint32_t source_parse(struct loader *l);
+
+/* texts_keep - copies of the configuration's own files, once they are parsed; NULL when there is no memory. */
+struct config_texts *texts_keep(const struct loader *l);
 
 /* source_path - `word` as a path, from the folder of the file that names it; malloc'd, NULL when there is no memory. */
 char *source_path(struct loader *l, uint32_t file, struct bytes word);
@@ -197,7 +215,22 @@ static inline struct grammar_place place_of(const struct loader *l, const struct
 
 /* find_table - a declared table, or NULL. */
 const struct table *find_table(const struct loader *l, struct bytes name);
-/* tables_keep - put them into the image. */
+
+/* ---- tables.c, table_file.c, table_aliases.c ---- */
+
+/* table_add - one entry. The texts are kept; the rest is taken as it is, but for key and value. */
+void table_add(struct loader *l, struct table *t, struct bytes key, struct bytes value, struct table_entry rest);
+/* table_key - the key of an entry, in the growing image: dies with the next addition. */
+static inline struct bytes table_key(const struct loader *l, const struct table_entry *e) { return image_bytes_of(l, e->key); }
+/* table_read - the file of a table whose block is read; problems are reported. */
+void table_read(struct loader *l, struct table *t);
+/* table_line_is_clean - whether a line of a table file is text; reports otherwise. */
+bool table_line_is_clean(struct loader *l, struct bytes line, struct grammar_place place);
+/* table_read_lines / table_read_patterns / table_read_aliases - a file of these formats. */
+void table_read_lines(struct loader *l, struct table *t, uint32_t file);
+void table_read_patterns(struct loader *l, struct table *t, uint32_t file);
+void table_read_aliases(struct loader *l, struct table *t, uint32_t file);
+/* tables_keep - sort them, say which keys are there twice, and put them into the image. */
 void tables_keep(struct loader *l);
 
 enum name_kind { NAME_DOMAIN = 0, NAME_ADDRESS, NAME_SENDER };

@@ -39,7 +39,7 @@ void set_defaults(struct loader *l, enum config_block block, void *owner)
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE);
+        bool mine = row->block == block || (all && row->block != CONFIG_BLOCK_LISTEN && row->block != CONFIG_BLOCK_ROUTE && row->block != CONFIG_BLOCK_TABLE);
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }
@@ -263,16 +263,18 @@ static void read_route(struct loader *l, const struct grammar_statement *s, stru
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
-    struct table table = {.name = b->name, .names = {.item_bytes = sizeof(struct table_name)}};
+    struct table table = {.name = b->name, .entries = {.item_bytes = sizeof(struct table_entry)}};
+    set_defaults(l, CONFIG_BLOCK_TABLE, &table.kept);
     b->owner = &table;
     uint32_t errors = l->errors;
     read_keys(l, b, s->child);
-    if (!table.given && l->errors == errors) {
+    if (!table.is_inline && table.file_word.len == 0 && l->errors == errors) {
         CONFIG_ERROR(l, s->place, BYTES("table `"), b->name, BYTES("' is empty; expected inline NAME ... or file PATH"));
     }
+    table_read(l, &table);
     uint32_t count = l->tables.count;
     keep_block(l, &l->tables, s, &table);
-    if (l->tables.count == count) array_free(&table.names);
+    if (l->tables.count == count) array_free(&table.entries);
 }
 
 static void read_block(struct loader *l, const struct grammar_statement *s, enum config_block kind,

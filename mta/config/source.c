@@ -42,6 +42,8 @@ static bool read_all(int fd, uint32_t bytes_max, struct source_file *f, struct b
     if (fstat(fd, &st) != 0) return false;
     f->device = st.st_dev;
     f->inode = st.st_ino;
+    f->modified_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    f->changed_us = (int64_t)st.st_ctim.tv_sec * 1000000 + st.st_ctim.tv_nsec / 1000;
     if (!S_ISREG(st.st_mode)) {
         *why = S_ISDIR(st.st_mode) ? BYTES("it is a folder; expected a file") : BYTES("it is not a regular file");
         return false;
@@ -86,6 +88,7 @@ bool source_add(struct loader *l, const char *path, const struct bytes *text, st
     if (!f) return false;
     *file = l->files.count - 1;
     f->path = strdup(path);
+    f->from = from;
     f->parent = from.file;
     f->depth = from.file == GRAMMAR_NONE ? 0 : ARRAY_ITEM(&l->files, from.file, struct source_file)->depth + 1;
     if (!f->path) {
@@ -128,13 +131,13 @@ static void parse_file(struct loader *l, uint32_t file, uint32_t *first)
     if (e == ERR_NO_MEMORY) l->no_memory = true;
 }
 
-/* Behind statement *at, which becomes the last one of the file. */
-static void include_file(struct loader *l, uint32_t *at, const char *path, struct grammar_place from)
+/* Behind statement *at, which becomes the last one of the file. `text` as it was once; NULL = as it is. */
+static void include_file(struct loader *l, uint32_t *at, const char *path, const struct bytes *text, struct grammar_place from)
 {
     uint32_t file, first;
-    if (!source_add(l, path, NULL, from, GRAMMAR_TEXT_BYTES_MAX, &file)) return;
+    if (!source_add(l, path, text, from, GRAMMAR_TEXT_BYTES_MAX, &file)) return;
     const struct source_file *f = ARRAY_ITEM(&l->files, file, struct source_file);
-    if (includes_itself(l, f)) {
+    if (!text && includes_itself(l, f)) {
         CONFIG_ERROR(l, from, BYTES("`"), bytes_of_cstr(path), BYTES("' includes itself"));
         return;
     }
@@ -144,6 +147,17 @@ static void include_file(struct loader *l, uint32_t *at, const char *path, struc
     }
     parse_file(l, file, &first);
     *at = grammar_splice(&l->grammar, *at, first);
+}
+
+/* include_again - what this statement included when the configuration was first read. */
+static void include_again(struct loader *l, uint32_t at, struct grammar_place from)
+{
+    for (uint32_t i = 1; i < l->replay->count; i++) {
+        const struct source_file *f = &l->replay->files[i];
+        if (f->from.file != from.file || f->from.line != from.line || f->from.column != from.column) continue;
+        struct bytes text = bytes_of(f->text, f->text_bytes);
+        include_file(l, &at, f->path, &text, from);
+    }
 }
 
 /* Several files go in the order of their names, one behind the other. */
@@ -159,7 +173,7 @@ static void include_pattern(struct loader *l, uint32_t at, struct bytes word, st
     } else if (result != 0 && result != GLOB_NOMATCH) {
         CONFIG_ERROR(l, from, BYTES("cannot look for `"), bytes_of_cstr(pattern), BYTES("'"));
     }
-    for (size_t i = 0; result == 0 && i < found.gl_pathc; i++) include_file(l, &at, found.gl_pathv[i], from);
+    for (size_t i = 0; result == 0 && i < found.gl_pathc; i++) include_file(l, &at, found.gl_pathv[i], NULL, from);
     globfree(&found);
     free(pattern);
 }
@@ -176,7 +190,40 @@ uint32_t source_parse(struct loader *l)
             CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`include' needs a configuration that is a file"));
             continue;
         }
-        include_pattern(l, i, word_of(l, s, 1), place_of(l, s, 1));
+        if (l->replay) include_again(l, i, place_of(l, s, 1));
+        else include_pattern(l, i, word_of(l, s, 1), place_of(l, s, 1));
     }
     return first;
+}
+
+/* ---- the same once more ---- */
+
+static bool copy_file(const struct source_file *from, struct source_file *to)
+{
+    *to = (struct source_file){.path = strdup(from->path), .text = malloc((size_t)from->text_bytes + 1), .text_bytes = from->text_bytes, .from = from->from};
+    if (to->path && to->text && from->text_bytes > 0) memcpy(to->text, from->text, from->text_bytes);
+    return to->path && to->text;
+}
+
+struct config_texts *texts_keep(const struct loader *l)
+{
+    struct config_texts *texts = malloc(sizeof *texts + l->own_files * sizeof texts->files[0]);
+    if (!texts) return NULL;
+    texts->count = 0;
+    while (texts->count < l->own_files) {
+        uint32_t i = texts->count++;
+        if (copy_file(ARRAY_ITEM(&l->files, i, struct source_file), &texts->files[i])) continue;
+        config_texts_free(texts);
+        return NULL;
+    }
+    return texts;
+}
+
+void config_texts_free(struct config_texts *texts)
+{
+    for (uint32_t i = 0; texts && i < texts->count; i++) {
+        free(texts->files[i].path);
+        free(texts->files[i].text);
+    }
+    free(texts);
 }

@@ -59,6 +59,11 @@ static enum err setup(struct process *p)
     return ERR_NONE;
 }
 
+static void configured(struct process *p)
+{
+    state_of(p)->config = process_config(p);
+}
+
 static void event(struct process *p, const struct ring_event *e)
 {
     if (e->token.kind == CONNECTOR_TOKEN_SOCKET) race_ready(state_of(p), e);
@@ -88,6 +93,7 @@ const struct role role_connector = {
     .plain_engine = true,
     .ring = {.entries = 1024, .descriptors_max = RACES_MAX * RACE_SOCKETS_MAX + 256},
     .setup = setup,
+    .configured = configured,
     .event = event,
     .turn = turn,
     .deadline = deadline,

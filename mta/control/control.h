@@ -22,7 +22,7 @@ enum right { RIGHT_NONE = 0, RIGHT_READ, RIGHT_OPERATE };
 enum client_state {
     CLIENT_FREE = 0,
     CLIENT_READING,                  /* its line is not complete */
-    CLIENT_ASKED,                    /* the manager has its request */
+    CLIENT_ASKED,                    /* somebody has its request */
     CLIENT_READY,                    /* a slice is here; the next is asked for when the client has read this one */
     CLIENT_LAST,                     /* the end is written: closed when it is sent */
     CLIENT_CLOSING                   /* waits for what the ring has under way */
@@ -31,6 +31,7 @@ enum client_state {
 struct client {
     uint8_t state;                   /* enum client_state */
     uint8_t right;                   /* enum right */
+    uint8_t asked;                   /* enum ipc_role: who has its request */
     int fd;
     uint32_t index, generation;
     uint32_t uid, pid;               /* of the peer, by the kernel's word */
@@ -85,6 +86,10 @@ void request_next(struct control *c, struct client *k);
 void requests_manager_gone(struct control *c);
 /* request_logged - one line for what changed something, also when it was refused or broken off. */
 void request_logged(const struct client *k, uint8_t status);
+
+/* tables.c - what is answered from the configuration, by the tables process, or by the master */
+void tables_request(struct control *c, struct client *k);
+void tables_gone(struct control *c);
 
 /* status.c */
 void status_note(struct control *c, const struct ipc_role_state *m);

@@ -4,7 +4,8 @@
  * Purpose      Answers mtactl: who asks, what they may, one request line a connection; rows of JSON come from the manager, slice by slice.
  * Runs as      _mta-control; one process
  * Inherits     control channel, configuration, log
- * Talks to     master: CONTROL_LISTENER, ROLE_STATE in      manager: ADMIN out; ADMIN_ROW, ADMIN_END in
+ * Talks to     master: CONTROL_LISTENER, ROLE_STATE, RELOADED in; RELOAD out      manager: ADMIN out; ADMIN_ROW, ADMIN_END in
+ *              tables: TABLE_LOOKUP out; TABLE_FOUND in
  * May do       accept on the socket it is given, receive, send; no file, no other socket
  * Holds        CLIENTS_MAX clients, each with the memory of one slice; what the master says of the processes
  * If it dies   mtactl is told that nobody answers; mail is not touched
@@ -84,6 +85,11 @@ static void turn(struct process *p)
 
 static uint64_t deadline(struct process *p) { return clients_deadline(control_of(p)); }
 
+static void configured(struct process *p)
+{
+    control_of(p)->config = process_config(p);
+}
+
 static void channel_open(struct process *p, struct ipc_channel *c)
 {
     (void)p;
@@ -93,6 +99,7 @@ static void channel_open(struct process *p, struct ipc_channel *c)
 static void channel_gone(struct process *p, struct ipc_channel *c)
 {
     if (ipc_peer(c) == ROLE_MANAGER) requests_manager_gone(control_of(p));
+    if (ipc_peer(c) == ROLE_TABLES) tables_gone(control_of(p));
 }
 
 static bool drain(struct process *p, bool time_is_up) { return time_is_up || clients_idle(control_of(p)); }
@@ -108,5 +115,6 @@ const struct role role_control = {
     .message = control_message,
     .channel_open = channel_open,
     .channel_gone = channel_gone,
+    .configured = configured,
     .drain = drain,
 };

@@ -79,6 +79,7 @@ static void ask(struct control *c, struct client *k)
     k->rows_written = false;
     k->until_ms = UINT64_MAX;
     k->state = CLIENT_ASKED;
+    k->asked = ROLE_MANAGER;
     if (manager && ipc_send_admin(manager, &k->ask, -1) == ERR_NONE) return;
     end_without_manager(c, k, BYTES("the manager is not running; it is being started again"));
 }
@@ -97,6 +98,10 @@ void request_begin(struct control *c, struct client *k)
         client_end(c, k, ADMIN_REFUSED,
                    wanted == RIGHT_READ ? BYTES("not allowed: be root, or in the group mtaadm or mtaview")
                                         : BYTES("not allowed: be root, or in the group mtaadm"));
+        return;
+    }
+    if (k->ask.verb >= ADMIN_TABLE_LIST) {
+        tables_request(c, k);
         return;
     }
     if (k->ask.verb == ADMIN_STATUS) status_begin(c, &k->out);
@@ -128,7 +133,7 @@ void control_on_admin_row(struct process *p, struct ipc_channel *from, const str
     (void)fd;
     struct control *c = control_of(p);
     struct client *k = client_of_request(c, m->request);
-    if (!k) return; /* the client is gone */
+    if (!k || k->asked != ROLE_MANAGER) return; /* the client is gone */
     struct bytes json = m->json;
     if (k->ask.verb == ADMIN_STATUS) {
         if (k->rows_written || !bytes_starts(json, BYTES("{"))) return;
@@ -147,7 +152,7 @@ void control_on_admin_end(struct process *p, struct ipc_channel *from, const str
     (void)fd;
     struct control *c = control_of(p);
     struct client *k = client_of_request(c, m->request);
-    if (!k) return;
+    if (!k || k->asked != ROLE_MANAGER) return;
     k->request = 0;
     k->sum.messages += m->messages;
     k->sum.recipients += m->recipients;
@@ -170,7 +175,7 @@ void requests_manager_gone(struct control *c)
 {
     for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *k = &c->clients[i];
-        if (k->state != CLIENT_ASKED) continue;
+        if (k->state != CLIENT_ASKED || k->asked != ROLE_MANAGER) continue;
         end_without_manager(c, k, BYTES("the manager ended while it was answering; it is being started again"));
     }
 }

@@ -15,6 +15,7 @@
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
 enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024 };
+enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -77,6 +78,16 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u16, index, 0)                              \
     F(u32, epoch, 0)                              \
     F(u8, grants, 1)                              /* 0 = the descriptor is the box, 1 = the grants */
+
+/* The configuration again, with its tables as they are now; the descriptor is the image (mta/config/config.h). */
+#define IPC_CONFIG_FIELDS(F) F(u64, generation, 0)
+/* Somebody asks for what can be read again without a restart. */
+#define IPC_RELOAD_FIELDS(F) F(u64, request, 0)
+#define IPC_RELOADED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, done, 1)                                /* 0: nothing has changed, and the problems say why */ \
+    F(u64, generation, 0)                         /* that is in use now */ \
+    F(bytes, problems, IPC_PROBLEMS_BYTES_MAX)    /* a line each, warnings too */
 
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
@@ -280,6 +291,17 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     F(u32, transfer_us, 0)                        \
     IPC_VERDICT(F)
 
+/* ---- tables that may take their time ---- */
+#define IPC_TABLE_LOOKUP_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, table, 0)                              /* its place in config.tables */ \
+    F(bytes, key, TABLE_KEY_BYTES_MAX)
+#define IPC_TABLE_FOUND_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 2)                              /* enum lookup_status: 0 not there, 1 there, 2 cannot be told now */ \
+    F(u32, line, 0)                               /* of its file, for people; 0 = unknown */ \
+    F(bytes, value, TABLE_VALUE_BYTES_MAX)
+
 /* ---- operating ---- */
 #define IPC_ADMIN_FIELDS(F) \
     F(u64, request, 0)                            \
@@ -331,6 +353,9 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(11, BOX,            box,            MASTER,    ANY,       1, IPC_BOX_FIELDS) \
     M(12, CONTROL_LISTENER,control_listener,MASTER,  CONTROL,   1, IPC_CONTROL_LISTENER_FIELDS) \
     M(13, VIOLATION,      violation,      ANY,       MASTER,    0, IPC_VIOLATION_FIELDS) \
+    M(14, CONFIG,         config,         MASTER,    ANY,       1, IPC_CONFIG_FIELDS) \
+    M(15, RELOAD,         reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
+    M(16, RELOADED,       reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \
@@ -370,6 +395,8 @@ enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
-    M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS)
+    M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS) \
+    M(90, TABLE_LOOKUP,   table_lookup,   CONTROL,   TABLES,    0, IPC_TABLE_LOOKUP_FIELDS) \
+    M(91, TABLE_FOUND,    table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS)
 
 #endif

@@ -198,6 +198,11 @@ static void channel_gone(struct process *p, struct ipc_channel *c)
     }
 }
 
+static void configured(struct process *p)
+{
+    manager_of(p)->config = process_config(p);
+}
+
 /* drain - attempts in hand end first, until the time is up: then they are due again at the next start. */
 static bool drain(struct process *p, bool time_is_up)
 {
@@ -220,5 +225,6 @@ const struct role role_manager = {
     .channel_gone = channel_gone,
     .died = deaths_died,
     .box = manager_box,
+    .configured = configured,
     .drain = drain,
 };

@@ -19,10 +19,10 @@
 
 #define CONFIG_FILE_DEFAULT "/etc/mta/mta.conf"
 
-extern const struct role role_manager, role_resolver, role_mailbox, role_connector, role_deliver, role_receiver, role_acceptor, role_control;
+extern const struct role role_manager, role_resolver, role_mailbox, role_connector, role_deliver, role_receiver, role_acceptor, role_control, role_tables;
 
 static const struct role *const roles[] = {
-    &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control,
+    &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control, &role_tables,
 };
 
 static const char help[] =
@@ -35,7 +35,7 @@ static const char help[] =
     "\n"
     "  --landlock-max N          for tests: use no more of Landlock than its version N (0 = nothing)\n"
     "\n"
-    "Signals: SIGTERM and SIGINT finish what is in hand and end; SIGHUP opens the log file again.\n"
+    "Signals: SIGTERM and SIGINT finish what is in hand and end; SIGHUP opens the log file again and reads tables again.\n"
     "Exit codes: 0 ended as asked, 1 could not start, 64 wrong options, 78 wrong configuration.\n";
 
 struct options {
@@ -135,9 +135,11 @@ int main(int argc, char **argv)
     const char *file = o.file != NULL ? o.file : o.state != NULL ? NULL : CONFIG_FILE_DEFAULT;
 
     struct config_problem_sink sink = {report, NULL};
+    struct config_texts *texts;
     int config_fd;
-    if (config_load(file, state, 1, &sink, &config_fd) != ERR_NONE) return PROCESS_EXIT_CONFIG;
-    if (!o.check) return master_run(config_fd, o.start.landlock_max);
+    if (config_load_keeping(file, state, 1, &sink, &config_fd, &texts) != ERR_NONE) return PROCESS_EXIT_CONFIG;
+    if (!o.check) return master_run(config_fd, texts, o.start.landlock_max);
+    config_texts_free(texts);
     printf("%s: no problems\n", file != NULL ? file : "the built-in configuration");
     return PROCESS_EXIT_OK;
 }

@@ -5,7 +5,7 @@
  * Runs as      root when started as root, and then the only process that is
  * Inherits     standard error; NOTIFY_SOCKET and WATCHDOG_USEC of a service manager
  * Talks to     every child: PEER, PING, DRAIN, LOG_TO, DIED out; READY, PONG, DRAINED, VIOLATION in.
- *              LISTENER to the acceptor, CONTROL_LISTENER and ROLE_STATE to control
+ *              LISTENER to the acceptor, CONTROL_LISTENER and ROLE_STATE to control, CONFIG to all; RELOAD from control, RELOADED to it
  * May do       anything; so it does little, and reads nothing that comes from a network
  * Holds        the child table; descriptors
  * If it dies   every child ends: by its parent-death signal, or because its channel ends
@@ -88,7 +88,10 @@ static void on_signal(struct master *m, int number)
 {
     /* timeout(1) and some supervisors signal the process and then its group: what comes so soon is the same wish, not a second one. */
     enum { SAME_WISH_MS = 2000 };
-    if (number == SIGHUP) logfile_reopen(m);
+    if (number == SIGHUP) {
+        logfile_reopen(m);
+        if (m->ready && !m->stopping) reload_now(m, NULL, 0);
+    }
     if (number != SIGTERM && number != SIGINT) return;
     if (m->stopping && m->now_ms - m->stop_begun_ms < SAME_WISH_MS) return;
     if (!m->stopping && m->ready) {
@@ -112,6 +115,7 @@ static int timeout_ms(const struct master *m)
     uint64_t at = watch_deadline(m);
     if (stop_deadline(m) < at) at = stop_deadline(m);
     if (notify_deadline() < at) at = notify_deadline();
+    if (reload_deadline(m) < at) at = reload_deadline(m);
     uint64_t now = clock_mono_ms();
     if (at <= now) return 0;
     return at - now < LONGEST_MS ? (int)(at - now) : LONGEST_MS;
@@ -142,6 +146,7 @@ static void turn(struct master *m)
     }
     if (got > 0 && fds[0].revents != 0) read_signals(m);
     watch_due(m);
+    reload_due(m);
     notify_alive(m->now_ms);
     flush_channels(m);
     log_flush();
@@ -160,15 +165,17 @@ static int prepare(struct master *m)
     return 0;
 }
 
-int master_run(int config_fd, uint32_t landlock_max)
+int master_run(int config_fd, struct config_texts *texts, uint32_t landlock_max)
 {
     struct master *m = &the_master;
     m->config_fd = config_fd;
+    m->texts = texts;
     m->landlock_max = landlock_max;
     m->control_fd = m->root_fd = -1;
     m->now_ms = clock_mono_ms();
     m->started_wall_us = clock_wall_us();
     enum err e = config_map(config_fd, &m->config);
+    m->first_config = m->config;
     log_open(STDERR_FILENO, LOG_SINK_STREAM, e == ERR_NONE ? config_bytes(m->config, m->config->log.ident) : BYTES("mta"),
         e == ERR_NONE ? config_bytes(m->config, m->config->hostname) : BYTES("localhost"), BYTES("master"));
     if (e != ERR_NONE) {

@@ -68,8 +68,13 @@ struct child {
 };
 
 struct master {
-    const struct config *config;
+    const struct config *config, *first_config; /* in use; of the start, into which the log's texts point */
+    struct config_texts *texts;   /* of the configuration, for reloads */
     int config_fd;
+    struct {
+        uint64_t look_ms;         /* when the files of tables are looked at next, monotonic */
+        uint64_t refused;         /* how they looked when they could not be used the last time; 0 = they could */
+    } reload;
     bool is_root;
     struct account accounts[ROLE_COUNT];
     int signal_fd, exe_fd, root_fd;
@@ -94,8 +99,9 @@ struct master {
     int exit_code;
 };
 
-/* master_run - everything behind option parsing; returns the exit code of mtad. landlock_max: for every child's sandbox; UINT32_MAX = no limit. */
-int master_run(int config_fd, uint32_t landlock_max);
+/* master_run - everything behind option parsing; returns the exit code of mtad. texts: what reloads start from, the master's from now on.
+ * landlock_max: for every child's sandbox; UINT32_MAX = no limit. */
+int master_run(int config_fd, struct config_texts *texts, uint32_t landlock_max);
 
 /* ---- accounts.c: which uid a role has ---- */
 /* accounts_find - fill in m->accounts. Returns 0, or the exit code after one line was logged. */
@@ -118,6 +124,13 @@ enum log_sink logfile_sink(const struct master *m);
 void logfile_say_here(const struct master *m, bool here);
 /* logfile_is_elsewhere - whether lines go to a file or syslog, so that standard error must be told some things as well. */
 bool logfile_is_elsewhere(const struct master *m);
+
+/* ---- reload.c: tables are read again, all or nothing ---- */
+/* reload_now - on SIGHUP (control NULL) or when asked by the control process, who gets RELOADED. */
+void reload_now(struct master *m, struct child *control, uint64_t request);
+/* reload_due - look whether a file has changed, when that is due. reload_deadline - when it is, monotonic ms. */
+void reload_due(struct master *m);
+uint64_t reload_deadline(const struct master *m);
 
 /* ---- child.c ---- */
 void children_list(struct master *m);

@@ -154,6 +154,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_drained drained;
         struct ipc_violation violation;
         struct ipc_unix_ask unix_ask;
+        struct ipc_reload reload;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -176,6 +177,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         return true;
     case IPC_UNIX_ASK:
         return ipc_decode_unix_ask(record->body, &u.unix_ask) == ERR_NONE && unix_connect(m, c, &u.unix_ask);
+    case IPC_RELOAD:
+        if (ipc_decode_reload(record->body, &u.reload) != ERR_NONE) return false;
+        if (!m->stopping) reload_now(m, c, u.reload.request);
+        return true;
     default:
         return false;
     }

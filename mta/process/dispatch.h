@@ -22,6 +22,7 @@
 #define PROCESS_HEARS_acceptor_ACCEPTOR ~, 1
 #define PROCESS_HEARS_control_CONTROL ~, 1
 #define PROCESS_HEARS_keyholder_KEYHOLDER ~, 1
+#define PROCESS_HEARS_tables_TABLES ~, 1
 
 #define PROCESS_SECOND(a, b, ...) b
 #define PROCESS_PICK(...) PROCESS_SECOND(__VA_ARGS__, 0, 0)
@@ -43,7 +44,8 @@
     PROCESS_PROTOTYPE(receiver, name, to) \
     PROCESS_PROTOTYPE(acceptor, name, to) \
     PROCESS_PROTOTYPE(control, name, to) \
-    PROCESS_PROTOTYPE(keyholder, name, to)
+    PROCESS_PROTOTYPE(keyholder, name, to) \
+    PROCESS_PROTOTYPE(tables, name, to)
 IPC_MESSAGES(PROCESS_PROTOTYPES)
 
 /* The switch. */
@@ -65,6 +67,7 @@ IPC_MESSAGES(PROCESS_PROTOTYPES)
 #define PROCESS_CASES_acceptor(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(acceptor, NAME, name, to)
 #define PROCESS_CASES_control(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(control, NAME, name, to)
 #define PROCESS_CASES_keyholder(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(keyholder, NAME, name, to)
+#define PROCESS_CASES_tables(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(tables, NAME, name, to)
 
 #define PROCESS_DISPATCH(role) \
     static bool role##_message(struct process *p, struct ipc_channel *from, const struct ipc_record *record) \

@@ -123,6 +123,20 @@ static void on_drain(struct process *p, uint64_t within_ms)
     p->wake = true;
 }
 
+/* on_config - go over to a new image. One before the last that is not the first is used by nobody any more. */
+static enum err on_config(struct process *p, int fd)
+{
+    const struct config *next, *before = p->config;
+    enum err e = config_map(fd, &next);
+    close(fd);
+    if (e != ERR_NONE) return e;
+    if (!config_same_shape(next, before)) return ERR_BAD_VALUE;
+    p->config = next;
+    if (p->role->configured != NULL) p->role->configured(p);
+    if (before != p->first_config) config_unmap(before);
+    return ERR_NONE;
+}
+
 /* on_master - messages to ANY role. false = not one of them: the role's own. */
 static bool on_master(struct process *p, const struct ipc_record *record, enum err *e)
 {
@@ -133,6 +147,7 @@ static bool on_master(struct process *p, const struct ipc_record *record, enum e
         struct ipc_log_to log_to;
         struct ipc_died died;
         struct ipc_box box;
+        struct ipc_config config;
     } m;
     switch (record->type) {
     case IPC_PEER:
@@ -159,6 +174,10 @@ static bool on_master(struct process *p, const struct ipc_record *record, enum e
         *e = ipc_decode_box(record->body, &m.box);
         if (*e == ERR_NONE && p->role->box != NULL) p->role->box(p, &m.box, record->fd);
         else close(record->fd);
+        return true;
+    case IPC_CONFIG:
+        *e = ipc_decode_config(record->body, &m.config);
+        if (*e == ERR_NONE) *e = on_config(p, record->fd);
         return true;
     default:
         return false;

@@ -22,6 +22,7 @@ static struct process the_process;
 static const char *const log_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master", [ROLE_MANAGER] = "qmgr", [ROLE_RESOLVER] = "resolver", [ROLE_MAILBOX] = "virtual", [ROLE_CONNECTOR] = "connector",
     [ROLE_DELIVER] = "smtp", [ROLE_RECEIVER] = "smtpd", [ROLE_ACCEPTOR] = "acceptor", [ROLE_CONTROL] = "control", [ROLE_KEYHOLDER] = "keyholder",
+    [ROLE_TABLES] = "tables",
 };
 
 const struct config *process_config(const struct process *p) { return p->config; }
@@ -152,6 +153,7 @@ int process_main(const struct role *role, const struct process_start *start)
     prefer_batches();
     enum err e = config_map(PROCESS_CONFIG_FD, &p->config);
     if (e != ERR_NONE) die("the configuration image is unusable", e); /* to standard error: there is no log yet */
+    p->first_config = p->config;
     open_log(p);
     p->now_ms = clock_mono_ms();
     p->now_wall_us = clock_wall_us();

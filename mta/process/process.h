@@ -9,7 +9,7 @@
  * mta/ipc/messages.h that the role may receive there must be a handler
  *     void <role>_on_<message>(struct process *p, struct ipc_channel *from, const struct ipc_<message> *m, int fd)
  * (mta/process/dispatch.h): a missing handler is a link error. The handler takes over `fd` (-1 = none) and must close it. What the master says to
- * ANY role (PEER, PING, DRAIN, LOG_TO, DIED, BOX) is handled by the skeleton; a role has no handler for it.
+ * ANY role (PEER, PING, DRAIN, LOG_TO, DIED, BOX, CONFIG) is handled by the skeleton; a role has no handler for it.
  *
  * A signal never ends a child: SIGINT, SIGTERM, SIGHUP and SIGPIPE are ignored, because the master alone decides when a child drains. When the
  * control channel ends, the master is dead, and the child ends at once.
@@ -64,6 +64,9 @@ struct role {
     void (*died)(struct process *p, const struct ipc_died *m);
     /* BOX from the master: descriptors of black boxes (mta/box/), before any work comes. It takes over `fd`. NULL = the role has to do with none. */
     void (*box)(struct process *p, const struct ipc_box *m, int fd);
+    /* The configuration was read again, its tables only: process_config() is the new image from now on. What was taken from the first one stays
+     * good, from any other it does not: a role that keeps a pointer to the configuration takes it anew here. NULL = it keeps none, or needs no table. */
+    void (*configured)(struct process *p);
     /* Stop taking new work; return true when nothing is in hand any more (asked once a turn while draining, after turn()). NULL = at once. */
     bool (*drain)(struct process *p, bool time_is_up);
 };

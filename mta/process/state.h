@@ -29,7 +29,7 @@ struct place {
 struct process {
     const struct role *role;
     struct process_start start;
-    const struct config *config;
+    const struct config *config, *first_config; /* in use; mapped at the start, into which texts of the log and of roles point */
     struct ring *ring;
     struct ring_options ring_options; /* what it was made with */
     uint32_t layers;              /* LAYER_ bits that are on */

@@ -132,6 +132,11 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
 }
 
+static void configured(struct process *p)
+{
+    receiver_of(p)->config = process_config(p);
+}
+
 static bool drain(struct process *p, bool time_is_up)
 {
     struct receiver *r = receiver_of(p);
@@ -255,5 +260,6 @@ const struct role role_receiver = {
     .channel_open = on_channel_open,
     .channel_gone = on_channel_gone,
     .box = on_box,
+    .configured = configured,
     .drain = drain,
 };

@@ -20,7 +20,7 @@
     D(SENDMSG,         "never MSG_FASTOPEN") \
     D(SOCKET_TCP,      "TCP over IPv4 or IPv6 only, not MPTCP") \
     D(SOCKET_UDP,      "UDP over IPv4 or IPv6 only") \
-    D(FCNTL_LOOK,      "only to look at flags") \
+    D(FCNTL_LOOK,      "only to look at flags and seals") \
     D(FCNTL_FLAGS,     "flags only") \
     D(FCNTL_FILES,     "a copy, locks, leases, seals; never O_APPEND off") \
     D(OPTION_TCP,      "TCP_NODELAY, TCP_CORK, TCP_QUICKACK") \
@@ -86,10 +86,11 @@
                              C(getpeername, ANY) C(setsockopt, OPTION_TCP) C(setsockopt, OPTION_SOCKET)
 #define PROFILE_CONTROL(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(accept4, WITHOUT_RING) C(getsockopt, ANY)
 #define PROFILE_KEYHOLDER(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
+#define PROFILE_TABLES(C)    CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
 
 /* The master has none: it makes the others, and reads nothing from the network. */
 #define SANDBOX_PROFILES(P) \
-    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER)
+    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(TABLES)
 
 /* Sanitizers look around to write a report; the report matters more than the looking. Never in a build that is installed. */
 #define CALLS_SANITIZER(C) \

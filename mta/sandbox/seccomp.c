@@ -127,10 +127,10 @@ static int allow_options(scmp_filter_ctx filter, int call, int level, const int 
 
 static int allow_fcntl(scmp_filter_ctx filter, int call, enum call_condition condition)
 {
-    static const int look[] = {F_GETFD, F_GETFL};
+    static const int look[] = {F_GETFD, F_GETFL, F_GET_SEALS};
     static const int flags[] = {F_SETFD, F_SETFL};
     static const int file_commands[] = {F_SETFD, F_DUPFD_CLOEXEC, F_SETLEASE, F_GETLEASE, F_SETLK, F_SETLKW, F_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK,
-                                        F_ADD_SEALS, F_GET_SEALS};
+                                        F_ADD_SEALS};
     struct match m = {.count = 0};
     int result = ALLOW_VALUES(filter, call, &m, 1, look);
     if (result == 0 && condition == CALL_FCNTL_FLAGS) result = ALLOW_VALUES(filter, call, &m, 1, flags);
