@@ -31,7 +31,7 @@ struct config_listener { /* listen NAME { ... } */
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
-enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP };
+enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP, ACTION_LOCAL };
 /* What an LMTP server's "mailbox is full" (x.2.2, 552) means: what its code says; later; never. */
 enum config_full { FULL_AS_IS = 0, FULL_DEFER, FULL_BOUNCE };
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
@@ -52,6 +52,8 @@ struct config_route { /* route NAME { ... }, in file order */
     uint8_t action;              /* enum config_action */
     uint8_t family;              /* enum config_family */
     bool eight_bit_convert;      /* reserved: `8bit convert` is refused as not supported yet */
+    bool local_mbox;                 /* LOCAL: into an mbox; else into a Maildir in the home folder */
+    struct config_text local_path;   /* LOCAL: name of the Maildir in the home folder, or the absolute path of the folder of mboxes */
     uint8_t mailbox_full;            /* LMTP: enum config_full */
     struct config_text relay_host;   /* RELAY, LMTP: name or address text, without brackets; or the path of a Unix socket, and relay_address of NET_UNIX */
     uint16_t relay_port;

@@ -95,6 +95,7 @@ enum {
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
     S(ROUTE, "lmtp", lmtp, "unix:PATH | inet:HOST:PORT", 0, "Deliver by LMTP to a mailbox server such as Dovecot; the port is 24 when not given.") \
     C(ROUTE, "mailbox-full", "as-is defer bounce", mailbox_full, "as-is", "What an LMTP server's answer that a mailbox is full means: what its code says, try later, or return to the sender at once.") \
+    S(ROUTE, "local", local, "maildir [NAME] | mbox [FOLDER]", 0, "Deliver as the user of this host whose name is the local part: into a Maildir of the home folder (Maildir when not given), or the user's file in a folder of mboxes (/var/mail).") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
     S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \

@@ -94,7 +94,7 @@ void read_key_match(struct loader *l, const struct grammar_statement *s, void *o
 static const struct bytes action_names[] = {
     [ACTION_NONE] = BYTES_INIT(""),           [ACTION_RELAY] = BYTES_INIT("relay"),     [ACTION_MX] = BYTES_INIT("mx"),
     [ACTION_MAILDIR] = BYTES_INIT("maildir"), [ACTION_DISCARD] = BYTES_INIT("discard"), [ACTION_REJECT] = BYTES_INIT("reject"),
-    [ACTION_LMTP] = BYTES_INIT("lmtp"),
+    [ACTION_LMTP] = BYTES_INIT("lmtp"),       [ACTION_LOCAL] = BYTES_INIT("local"),
 };
 
 static void set_action(struct loader *l, const struct grammar_statement *s, struct config_route *r, enum config_action action)
@@ -216,6 +216,30 @@ void read_key_maildir(struct loader *l, const struct grammar_statement *s, void 
     } else {
         r->maildir = image_text(l, path);
     }
+}
+
+/* one_name - a file name below a home folder. */
+static bool one_name(struct bytes word)
+{
+    return word.len > 0 && word.len <= 255 && bytes_find(word, '/') == word.len && !bytes_equal(word, BYTES(".")) && !bytes_equal(word, BYTES(".."));
+}
+
+void read_key_local(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_LOCAL);
+    if (!take_words(l, s, 1, 2, BYTES("maildir, maildir NAME, mbox or mbox FOLDER"))) return;
+    struct bytes word = word_of(l, s, 1), path = s->word_count > 2 ? word_of(l, s, 2) : (struct bytes){0};
+    r->local_mbox = bytes_equal(word, BYTES("mbox"));
+    if (!r->local_mbox && !bytes_equal(word, BYTES("maildir"))) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`local' is `"), word, BYTES("'; expected maildir or mbox"));
+        return;
+    }
+    if (path.len == 0) path = r->local_mbox ? BYTES("/var/mail") : BYTES("Maildir");
+    if (r->local_mbox ? value_path_valid(path) && path.len > 1 : one_name(path)) r->local_path = image_text(l, path);
+    else CONFIG_ERROR(l, place_of(l, s, 2), BYTES("`local "), word, BYTES("' has `"), path,
+                      r->local_mbox ? BYTES("'; expected an absolute path without . or .. in it")
+                                    : BYTES("'; expected the name of a folder in the home folder"));
 }
 
 void read_key_discard(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -379,6 +403,15 @@ void show_key_maildir(const struct config *c, const void *owner, struct buf *out
     if (r->action != ACTION_MAILDIR) return;
     BUF_LIT(out, "    maildir ");
     put_word(out, config_bytes(c, r->maildir));
+    buf_put_c(out, '\n');
+}
+
+void show_key_local(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    if (r->action != ACTION_LOCAL) return;
+    buf_put_cstr(out, r->local_mbox ? "    local mbox " : "    local maildir ");
+    put_word(out, config_bytes(c, r->local_path));
     buf_put_c(out, '\n');
 }
 

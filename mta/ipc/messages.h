@@ -286,6 +286,17 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, body_skip, 0)                          \
     F(u64, body_bytes, 0)                         \
     F(bytes, content, BODY_INLINE_BYTES_MAX)
+/* A process that has become a user of this host. The master looks the name up itself; when it has started one, PEER says so. */
+#define IPC_LOCAL_ASK_FIELDS(F) \
+    F(u16, place, 16)                             /* index of the process to be */ \
+    F(u16, route, 0)                              \
+    F(bytes, user, LOCAL_USER_BYTES_MAX)
+#define IPC_LOCAL_NO_FIELDS(F) \
+    F(u16, place, 16)                             \
+    F(u8, again, 1)                               /* the one before has not ended yet: ask again in a moment */ \
+    F(bytes, text, 200)
+#define IPC_LOCAL_USERS_FIELDS(F) F(u64, changed, 0) /* /etc/passwd, open for reading; when it was changed */
+#define IPC_LOCAL_END_FIELDS(F) F(u8, zero, 1)    /* no more comes: end */
 #define IPC_DELIVERED_FIELDS(F) \
     F(u64, attempt, 0)                            \
     F(u32, transfer_us, 0)                        \
@@ -393,6 +404,12 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(66, REREAD_DONE,    reread_done,    DELIVER,   MANAGER,   0, IPC_REREAD_DONE_FIELDS) \
     M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
+    M(72, LOCAL_ASK,      local_ask,      MAILBOX,   MASTER,    0, IPC_LOCAL_ASK_FIELDS) \
+    M(73, LOCAL_NO,       local_no,       MASTER,    MAILBOX,   0, IPC_LOCAL_NO_FIELDS) \
+    M(74, LOCAL_USERS,    local_users,    MASTER,    MAILBOX,   1, IPC_LOCAL_USERS_FIELDS) \
+    M(75, LOCAL_DELIVER,  local_deliver,  MAILBOX,   LOCAL,     2, IPC_DELIVER_FIELDS) \
+    M(76, LOCAL_DELIVERED,local_delivered,LOCAL,     MAILBOX,   0, IPC_DELIVERED_FIELDS) \
+    M(77, LOCAL_END,      local_end,      MAILBOX,   LOCAL,     0, IPC_LOCAL_END_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
     M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS) \

@@ -187,7 +187,7 @@ enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
 
 static inline struct manager *manager_of(struct process *p) { return (struct manager *)process_state(p); }
 
-/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "lmtp:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
+/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "lmtp:ROUTE", "local:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
 void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination);
 /* names_parse - action, route (-1 when the configuration has it no more, or with another action) and the domain of an MX destination. */
 void names_parse(const struct config *c, struct bytes name, uint8_t *action, int32_t *route, struct bytes *domain);

@@ -7,7 +7,8 @@
 
 static const struct { uint8_t action; struct bytes word; } words[] = {
     {ACTION_MX, BYTES_INIT("mx")},           {ACTION_RELAY, BYTES_INIT("relay")},   {ACTION_MAILDIR, BYTES_INIT("maildir")},
-    {ACTION_LMTP, BYTES_INIT("lmtp")},       {ACTION_DISCARD, BYTES_INIT("discard")}, {ACTION_REJECT, BYTES_INIT("reject")},
+    {ACTION_LMTP, BYTES_INIT("lmtp")},
+    {ACTION_LOCAL, BYTES_INIT("local")},     {ACTION_DISCARD, BYTES_INIT("discard")}, {ACTION_REJECT, BYTES_INIT("reject")},
 };
 enum { WORD_COUNT = sizeof words / sizeof *words };
 

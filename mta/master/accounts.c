@@ -24,7 +24,7 @@ static bool account_of_name(const char *name, struct account *a)
 static bool find_named(struct master *m)
 {
     for (enum ipc_role role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
-        if (role != ROLE_KEYHOLDER && !account_of_name(ipc_role_user(role), &m->accounts[role])) return false;
+        if (role != ROLE_KEYHOLDER && role != ROLE_LOCAL && !account_of_name(ipc_role_user(role), &m->accounts[role])) return false;
     }
     return true;
 }

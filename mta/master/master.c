@@ -63,7 +63,7 @@ static int open_self(struct master *m)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("cannot open /dev/null");
-    close(null);
+    m->nowhere_fd = null;
     /* By descriptor: a child is of the same build even when the file has been replaced meanwhile. */
     m->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     return m->exe_fd >= 0 ? 0 : fail("cannot open our own program: is /proc mounted?");
@@ -76,6 +76,7 @@ static int start_children(struct master *m)
     if (code != 0) return code;
     if (ipc_reserve(m->child_count) != ERR_NONE) return fail("no memory for channels");
     for (uint32_t i = 0; i < m->child_count; i++) {
+        if (m->children[i].role == ROLE_LOCAL) continue; /* started when a user has mail */
         enum err e = child_start(m, &m->children[i]);
         if (e == ERR_NONE) continue;
         log_err(LOG_LEVEL_FATAL, "cannot start a process", bytes_of_cstr(ipc_role_name(m->children[i].role)), e);

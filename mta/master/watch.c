@@ -19,6 +19,7 @@
 
 void watch_tell_state(struct master *m, const struct child *c)
 {
+    if (c->role == ROLE_LOCAL) return; /* these come and go */
     struct child *control = child_find(m, ROLE_CONTROL, 0);
     if (control->channel == NULL || !control->was_ready) return;
     struct ipc_role_state s = {.role = (uint8_t)c->role, .index = c->index, .pid = (uint32_t)c->pid, .restarts = c->restarts, .state = (uint8_t)c->state,
@@ -56,6 +57,10 @@ static void give_work(struct master *m, struct child *c)
 {
     if (c->role == ROLE_ACCEPTOR) give_listeners(m, c);
     if (c->role == ROLE_CONTROL) give_control(m, c);
+    if (c->role == ROLE_MAILBOX) {
+        m->users_changed_ns = 0;
+        local_users(m);
+    }
 }
 
 /* say_open - a line for each layer that some process does without: what that leaves open. */
@@ -72,7 +77,12 @@ static void say_open(uint32_t layers)
 static void say_ready(struct master *m)
 {
     uint32_t layers = UINT32_MAX;
-    for (uint32_t i = 0; i < m->child_count; i++) layers &= m->children[i].layers | LAYER_RING;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->child_count; i++) {
+        if (m->children[i].role == ROLE_LOCAL) continue;
+        layers &= m->children[i].layers | LAYER_RING;
+        count++;
+    }
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "sandbox of every process: ");
     sandbox_layers_print(line, layers & ~(uint32_t)LAYER_RING);
@@ -87,7 +97,7 @@ static void say_ready(struct master *m)
         BUF_LIT(line, "configuration ");
         log_bytes(line, config_bytes(m->config, m->config->file));
         BUF_LIT(line, ": ");
-        buf_put_u64(line, m->child_count);
+        buf_put_u64(line, count);
         BUF_LIT(line, " processes ready");
         log_end();
         log_flush();
@@ -114,7 +124,7 @@ static void on_ready(struct master *m, struct child *c, const struct ipc_ready *
         return;
     }
     for (uint32_t i = 0; i < m->child_count; i++) {
-        if (!m->children[i].was_ready) return;
+        if (!m->children[i].was_ready && m->children[i].role != ROLE_LOCAL) return;
     }
     m->ready = true;
     for (uint32_t i = 0; i < m->child_count; i++) give_work(m, &m->children[i]);
@@ -154,6 +164,7 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_drained drained;
         struct ipc_violation violation;
         struct ipc_unix_ask unix_ask;
+        struct ipc_local_ask local_ask;
         struct ipc_reload reload;
     } u;
     switch (record->type) {
@@ -175,6 +186,8 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
         return true;
+    case IPC_LOCAL_ASK:
+        return ipc_decode_local_ask(record->body, &u.local_ask) == ERR_NONE && local_start(m, c, &u.local_ask);
     case IPC_UNIX_ASK:
         return ipc_decode_unix_ask(record->body, &u.unix_ask) == ERR_NONE && unix_connect(m, c, &u.unix_ask);
     case IPC_RELOAD:
@@ -281,6 +294,10 @@ static void on_death(struct master *m, struct child *c, int status)
         on_failed_start(m, c, pid, status);
         return;
     }
+    if (c->role == ROLE_LOCAL) { /* it is asked for again when there is more for its user */
+        if (!clean) say_death(c, LOG_LEVEL_WARNING, pid, status, "");
+        return;
+    }
     say_death(c, LOG_LEVEL_WARNING, pid, status, c->back_off_ms == 0 ? "; it is started again" : "; it is started again after a pause");
     plan_restart(m, c);
     news_death(m, c, pid, status);
@@ -342,6 +359,7 @@ static void check_one(struct master *m, struct child *c)
 void watch_due(struct master *m)
 {
     for (uint32_t i = 0; i < m->child_count; i++) check_one(m, &m->children[i]);
+    if (m->ready) local_users(m);
 }
 
 uint64_t watch_deadline(const struct master *m)

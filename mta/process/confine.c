@@ -115,6 +115,7 @@ void process_close_files(struct process *p, const struct sandbox_request *q)
 void process_lock_down(struct process *p, struct sandbox_request *q)
 {
     q->has_ring = ring_engine_of(p->ring) == RING_URING;
+    if (p->has_own_folder) folder_fds[q->writable_count++] = p->own_folder_fd;
     if (!p->role->works_in_folder && !p->role->starts_threads) process_close_files(p, q);
     enum err e = ring_confine(p->ring);
     if (e != ERR_NONE) refuse(p, "cannot confine the event loop", NULL, e);

@@ -58,6 +58,6 @@ void admission_decide(const struct config *c, const struct admission_question *q
                          BYTES("Recipient address rejected: no route leads to its domain"), (struct bytes){0});
     } else {
         out->taken = true;
-        out->ask_mailbox = route->action == ACTION_MAILDIR && !c->mailbox.create;
+        out->ask_mailbox = route->action == ACTION_LOCAL || (route->action == ACTION_MAILDIR && !c->mailbox.create);
     }
 }
