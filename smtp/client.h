@@ -71,6 +71,8 @@ struct smtp_client_job { /* one message for one connection; memory of the proces
     uint8_t ret;             /* RET_ value */
     struct bytes envid;      /* xtext, or empty */
     uint64_t content_bytes;  /* prefix and body, for SIZE= */
+    bool probe;              /* there is no message: only whether the recipients would be taken is asked. One that is taken gets VERDICT_NONE with the
+                                reply's code; then RSET */
 };
 
 /* smtp_client_job_check - whether a job that came from another process can be said on the wire: lengths, counts, no control octet, no

@@ -87,6 +87,7 @@ static void start(struct world *w)
     w->job.ret = what % 3;
     w->job.envid = BYTES("e");
     w->job.content_bytes = what * 10u;
+    w->job.probe = what % 7 == 3;
     memset(w->judged, 0, sizeof(w->judged));
     w->busy = true;
     w->end_submitted = false;

@@ -94,11 +94,28 @@ static void test_client_lmtp_takes_what_the_ring_can_await(void **state)
     assert_true(w.fx.job_done && !w.fx.close && smtp_client_can_start(&w.c));
 }
 
+static void test_client_probe_asks_and_sends_nothing(void **state)
+{
+    (void)state;
+    static struct world w;
+    for (uint32_t lmtp = 0; lmtp < 2; lmtp++) {
+        world_open(&w);
+        if (lmtp) smtp_client_lmtp(&w.c);
+        set_job(&w, 2);
+        w.job.probe = true;
+        play(&w, "START|" FULL "|" OK "250 2.1.5 ok\r\n550 5.1.1 who\r\n|" OK);
+        check_talk(&(struct talk_case){"probe", "", lmtp ? LHLO SIZED R0 R1 "RSET\r\n" : EHLO SIZED R0 R1 "RSET\r\n",
+                                       "0 untried recipient 250 said; 1 never recipient 550 5.1.1 said", "done "}, &w, "");
+        assert_true(smtp_client_can_start(&w.c));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_client_talks_lmtp_by_table),
         cmocka_unit_test(test_client_lmtp_answer_begun_before_the_end_cannot_deliver),
+        cmocka_unit_test(test_client_probe_asks_and_sends_nothing),
         cmocka_unit_test(test_client_lmtp_takes_what_the_ring_can_await),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -210,6 +210,12 @@ static void rcpt_ok(struct smtp_client *c, const struct smtp_client_pending *p, 
 {
     (void)fx;
     if (c->rcpt_state[p->rcpt] != SMTP_RCPT_OPEN) return;
+    if (c->job->probe) { /* that is all that was asked */
+        struct verdict v = {.class = VERDICT_NONE, .scope = SCOPE_RECIPIENT, .step = STEP_RCPT, .code = c->reply.code, .remote = true};
+        v.text = smtp_reply_text(&c->reply);
+        judge(c, p->rcpt, 1, &v);
+        return;
+    }
     c->rcpt_state[p->rcpt] = SMTP_RCPT_TAKEN;
     c->rcpt_taken++;
 }

@@ -215,3 +215,82 @@ def test_worker_dies_between_answers(world):
     took = [rcpt for _, rcpt, _ in server.taken]
     assert sorted(took) == ["a@d.example", "b@d.example", "c@d.example"], took
     assert verdicts(mta) == {"a": ["sent"], "b": ["deferred dup", "sent"], "c": ["deferred dup", "sent"]}, verdicts(mta)
+
+
+@limit(120)
+def test_recipients_are_checked_by_dovecot(world):
+    """`recipient-check lmtp`: unknown users are refused at RCPT and nothing has to be returned; answers are kept; a server that is away gives 451."""
+    dovecot = Dovecot(world, {a: None for a in address("ann")})
+    mta = world.mtad(routes=routes(f"unix:{dovecot.socket}", "recipient-check lmtp"))
+    client = smtp.Client()
+    assert client.say("MAIL FROM:<a@out.example>")[0] == 250
+    code, text = client.say(f"RCPT TO:<nobody@{DOMAIN}>")
+    assert code == 550 and "5.1.1" in text and "User unknown" in text, text
+    assert client.say(f"RCPT TO:<ann@{DOMAIN}>")[0] == 250
+    began = time.monotonic()
+    for _ in range(100):
+        assert client.say(f"RCPT TO:<Ann@{DOMAIN}>")[0] == 250
+    assert time.monotonic() - began < 5
+    assert client.say("DATA")[0] == 354 and client.data(mail.message("one"))[0] == 250
+    dovecot.wait_read(f"ann@{DOMAIN}")
+    mta.wait_empty()
+    dovecot.stop()
+    client.say("MAIL FROM:<a@out.example>")
+    assert client.say(f"RCPT TO:<ann@{DOMAIN}>")[0] == 250   # known still
+    code, text = client.say(f"RCPT TO:<other@{DOMAIN}>")
+    assert code == 451, text
+    client.say("RSET")
+    dovecot.start()
+    time.sleep(1.2)
+    client.say("MAIL FROM:<a@out.example>")
+    assert client.say(f"RCPT TO:<other@{DOMAIN}>")[0] == 550
+    assert mta.log().count("status=bounced") == 0
+
+
+@limit(120)
+def test_recipients_are_checked_by_hostile_servers(world):
+    """Silence, junk, a hang-up or a refusal of everything is 451 and no more; many clients at once; the probe sends no content."""
+    def rcpt(name):
+        user = name.split("@")[0]
+        if user == "gone":
+            raise OSError
+        if user == "slow":
+            time.sleep(12)
+        return {"later": b"451 4.3.0 later\r\n", "full": b"552 5.2.2 full\r\n", "junk": b"what\r\n", "none": b"550 5.1.1 no\r\n"}.get(user)
+    server = lmtp.Lmtp(world, rcpt=rcpt)
+    mta = world.mtad(routes="route r { match any; lmtp inet:127.0.0.4; recipient-check lmtp }", extra="limits { errors 1000 }")
+    client = smtp.Client()
+    for user, want in (("ok", 250), ("none", 550), ("later", 451), ("junk", 451), ("full", 250), ("gone", 451), ("slow", 451), ("ok", 250), ("none", 550)):
+        client.say("RSET")
+        client.say("MAIL FROM:<a@out.example>")
+        code, text = client.say(f"RCPT TO:<{user}@d.example>")
+        assert code == want, (user, text)
+        time.sleep(1.1 if want == 451 else 0)
+    assert not [line for line in server.lines if line.upper() == "DATA"]
+    clients = [smtp.Client(source=f"127.0.0.{n + 10}") for n in range(30)]
+    for n, c in enumerate(clients):
+        c.say("MAIL FROM:<a@out.example>")
+        c.raw(b"".join(f"RCPT TO:<{'none' if k % 2 else 'u'}{n}.{k}@d.example>\r\n".encode() for k in range(20)))
+    for c in clients:
+        assert [c.reply()[0] for _ in range(20)].count(250) == 20
+    assert all(r["restarts"] == 0 for r in mta.roles())
+
+
+@limit(60)
+def test_recipients_are_checked_by_table(world):
+    """`recipient-check TABLE`: by address, local part, or domain; a change of the file counts without a restart."""
+    server = lmtp.Lmtp(world)
+    table = world.folder / "users"
+    table.write_text("ann@one.example\nbob\n@all.example\n")
+    mta = world.mtad(routes=f"table users {{ file {table} }}\nroute r {{ match any; lmtp inet:127.0.0.4; recipient-check users }}")
+    client = smtp.Client()
+    client.say("MAIL FROM:<a@out.example>")
+    wanted = {"ann@one.example": 250, "Ann@One.example": 250, "ann@two.example": 550, "bob@two.example": 250, "x@all.example": 250, "x@one.example": 550}
+    assert {a: client.say(f"RCPT TO:<{a}>")[0] for a in wanted} == wanted
+    new = world.folder / "users.new"
+    new.write_text("x@one.example\n")
+    new.rename(table)
+    mta.ctl("table", "reload", json_output=False)
+    wait_for("the new table counts", lambda: client.say("RCPT TO:<x@one.example>")[0] == 250)
+    assert client.say("RCPT TO:<ann@one.example>")[0] == 550
+    assert not server.lines

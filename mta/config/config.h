@@ -33,6 +33,7 @@ enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSL
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
 enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP, ACTION_LOCAL };
 /* What an LMTP server's "mailbox is full" (x.2.2, 552) means: what its code says; later; never. */
+enum config_check { CHECK_NONE = 0, CHECK_LMTP, CHECK_TABLE };
 enum config_full { FULL_AS_IS = 0, FULL_DEFER, FULL_BOUNCE };
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
 
@@ -54,6 +55,8 @@ struct config_route { /* route NAME { ... }, in file order */
     bool eight_bit_convert;      /* reserved: `8bit convert` is refused as not supported yet */
     bool local_mbox;                 /* LOCAL: into an mbox; else into a Maildir in the home folder */
     struct config_text local_path;   /* LOCAL: name of the Maildir in the home folder, or the absolute path of the folder of mboxes */
+    uint8_t check;                   /* enum config_check: how a recipient is looked up at RCPT */
+    uint32_t check_table;            /* CHECK_TABLE: its place in config.tables */
     uint8_t mailbox_full;            /* LMTP: enum config_full */
     struct config_text relay_host;   /* RELAY, LMTP: name or address text, without brackets; or the path of a Unix socket, and relay_address of NET_UNIX */
     uint16_t relay_port;

@@ -95,6 +95,7 @@ enum {
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
     S(ROUTE, "lmtp", lmtp, "unix:PATH | inet:HOST:PORT", 0, "Deliver by LMTP to a mailbox server such as Dovecot; the port is 24 when not given.") \
     C(ROUTE, "mailbox-full", "as-is defer bounce", mailbox_full, "as-is", "What an LMTP server's answer that a mailbox is full means: what its code says, try later, or return to the sender at once.") \
+    S(ROUTE, "recipient-check", recipient_check, "lmtp | TABLE", 0, "Refuse unknown recipients at RCPT: ask the route's LMTP server, or look in a table (address, local part, or @domain).") \
     S(ROUTE, "local", local, "maildir [NAME] | mbox [FOLDER]", 0, "Deliver as the user of this host whose name is the local part: into a Maildir of the home folder (Maildir when not given), or the user's file in a folder of mboxes (/var/mail).") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
@@ -106,7 +107,7 @@ enum {
     V(ROUTE, "recipients", COUNT, rcpts_max, "100", 1, 100000, "Recipients in one transaction.") \
     V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
-    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") \
+    L(ROUTE, "pool") L(ROUTE, "rewrite") \
     L(RELAY, "auth") L(RELAY, "tls") \
     L(MX, "tls") \
     \

@@ -218,6 +218,24 @@ void read_key_maildir(struct loader *l, const struct grammar_statement *s, void 
     }
 }
 
+void read_key_recipient_check(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (!take_words(l, s, 1, 1, BYTES("lmtp or the name of a table"))) return;
+    struct bytes word = word_of(l, s, 1);
+    const struct table *t = find_table(l, word);
+    if (!t && bytes_equal(word, BYTES("lmtp"))) {
+        r->check = CHECK_LMTP;
+    } else if (!t) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`recipient-check' is `"), word, BYTES("'; expected lmtp or the name of a table"));
+    } else if (t->kept.format == CONFIG_TABLE_REGEX) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("table `"), word, BYTES("' has regular expressions, which `recipient-check' cannot use"));
+    } else {
+        r->check = CHECK_TABLE;
+        r->check_table = (uint32_t)(t - ARRAY_ITEM(&l->tables, 0, struct table));
+    }
+}
+
 /* one_name - a file name below a home folder. */
 static bool one_name(struct bytes word)
 {
@@ -412,6 +430,16 @@ void show_key_local(const struct config *c, const void *owner, struct buf *out)
     if (r->action != ACTION_LOCAL) return;
     buf_put_cstr(out, r->local_mbox ? "    local mbox " : "    local maildir ");
     put_word(out, config_bytes(c, r->local_path));
+    buf_put_c(out, '\n');
+}
+
+void show_key_recipient_check(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
+    if (r->check == CHECK_NONE || (r->check == CHECK_TABLE && (!tables || r->check_table >= c->tables.count))) return;
+    BUF_LIT(out, "    recipient-check ");
+    buf_put(out, r->check == CHECK_LMTP ? BYTES("lmtp") : config_bytes(c, tables[r->check_table].name));
     buf_put_c(out, '\n');
 }
 

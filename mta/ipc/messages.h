@@ -241,6 +241,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(id, message, 0)                             \
     F(u32, flags, 0)                              /* MAIL_ bits */ \
     F(u8, ret, 2)                                 \
+    F(u8, probe, 1)                               /* no message: whether the recipients would be taken is all that is asked */ \
     F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
     F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
     F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       \
@@ -388,6 +389,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
+    M(46, RCPT_CHECK,     rcpt_check,     RECEIVER,  MANAGER,   0, IPC_MAILBOX_CHECK_FIELDS) \
+    M(47, RCPT_CHECKED,   rcpt_checked,   MANAGER,   RECEIVER,  0, IPC_MAILBOX_CHECKED_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \
     M(51, CONNECTED,      connected,      CONNECTOR, MANAGER,   0, IPC_CONNECTED_FIELDS) \
     M(52, FAILED,         failed,         CONNECTOR, MANAGER,   0, IPC_FAILED_FIELDS) \

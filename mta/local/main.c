@@ -73,7 +73,8 @@ void local_on_local_deliver(struct process *p, struct ipc_channel *from, const s
     }
     struct ipc_local_delivered answer = {
         .attempt = m->attempt, .transfer_us = (uint32_t)(clock_mono_us() - began_us), .class = o.class, .scope = SCOPE_RECIPIENT, .step = STEP_MAILBOX,
-        .code = o.code, .enhanced_class = o.enhanced.class, .enhanced_subject = o.enhanced.subject, .enhanced_detail = o.enhanced.detail, .text = buf_bytes(&text),
+        .code = o.code, .enhanced_class = o.enhanced.class, .enhanced_subject = o.enhanced.subject, .enhanced_detail = o.enhanced.detail,
+        .text = buf_bytes(&text),
     };
     if (ipc_send_local_delivered(from, &answer, -1) != ERR_NONE) process_violation(p, from, "more deliveries than the channel takes answers");
 }

@@ -172,7 +172,8 @@ static void ask(struct process *p, struct user_place *s)
     s->state = PLACE_ASKED;
     s->again = false;
     s->until_ms = now_ms + START_MS;
-    if (ipc_send_local_ask(process_channel(p, ROLE_MASTER, 0), &m, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the master does not take messages: channel full");
+    if (ipc_send_local_ask(process_channel(p, ROLE_MASTER, 0), &m, -1) != ERR_NONE)
+        log_text(LOG_LEVEL_WARNING, "the master does not take messages: channel full");
 }
 
 /* give - to the process that is the user. */

@@ -86,30 +86,47 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
     return to && ipc_send_connect(to, &q, -1) == ERR_NONE;
 }
 
-bool connection_open(struct manager *m, struct site *s, uint16_t host)
+/* make - ask the connector for one to this host, for the worker that is to have it; NULL when that cannot be done now. */
+static struct connection *make(struct manager *m, struct site *s, const struct host *h)
 {
-    struct host h;
-    if (m->connections_total >= m->config->limits.connections_out || !site_host(s, host, &h)) return false;
-    enum quarantine_answer apart = apart_from_others(m, &h);
+    if (m->connections_total >= m->config->limits.connections_out) return NULL;
+    enum quarantine_answer apart = apart_from_others(m, h);
     int32_t worker = apart == QUARANTINE_ALONE ? (int32_t)m->config->workers.delivers : apart == QUARANTINE_FREE ? least_loaded(m) : -1;
-    if (worker < 0) return false;
+    if (worker < 0) return NULL;
     struct connection *c = slots_take(&m->connections);
-    if (!c) return false;
+    if (!c) return NULL;
     struct ipc_channel *deliver = process_channel(m->process, ROLE_DELIVER, (uint16_t)worker);
-    c->site = slots_handle(&m->sites, s);
     c->state = CONNECTION_CONNECTING;
     c->worker = (uint16_t)worker;
     c->worker_epoch = ipc_peer_epoch(deliver);
     c->alone = apart == QUARANTINE_ALONE;
-    c->host = host;
-    c->host_len = (uint16_t)h.name.len;
-    memcpy(c->host_name, h.name.ptr, h.name.len);
-    if (!send_connect(m, s, c, &h)) {
+    c->host_len = (uint16_t)h->name.len;
+    memcpy(c->host_name, h->name.ptr, h->name.len);
+    if (!send_connect(m, s, c, h)) {
         slots_give(&m->connections, c);
-        return false;
+        return NULL;
     }
     m->worker_load[worker]++;
     m->connections_total++;
+    return c;
+}
+
+uint64_t connection_probe(struct manager *m, uint32_t route, const struct host *h)
+{
+    struct site nobodys = {.action = ACTION_LMTP, .route = (int32_t)route};
+    struct connection *c = make(m, &nobodys, h);
+    if (!c) return 0;
+    c->probes = route + 1;
+    return slots_handle(&m->connections, c);
+}
+
+bool connection_open(struct manager *m, struct site *s, uint16_t host)
+{
+    struct host h;
+    struct connection *c = site_host(s, host, &h) ? make(m, s, &h) : NULL;
+    if (!c) return false;
+    c->site = slots_handle(&m->sites, s);
+    c->host = host;
     s->connecting++;
     queue_destination_connections(m->queue, s->destination, s->open + s->connecting);
     return true;
@@ -145,6 +162,7 @@ void connection_drop(struct manager *m, struct connection *c)
     }
     if (m->worker_load[c->worker]) m->worker_load[c->worker]--;
     m->connections_total--;
+    if (c->probes) probes_lost(m, c);
     slots_give(&m->connections, c);
 }
 
@@ -209,7 +227,7 @@ void manager_on_failed(struct process *p, struct ipc_channel *from, const struct
     next_host(m, s, host, &v, (struct bytes){0}, NULL);
 }
 
-static void quit(struct manager *m, struct connection *c)
+void connection_quit(struct manager *m, struct connection *c)
 {
     struct ipc_close close_it = {.connection = slots_handle(&m->connections, c)};
     struct ipc_channel *to = process_channel(m->process, ROLE_DELIVER, c->worker);
@@ -225,12 +243,12 @@ bool connection_next(struct manager *m, struct connection *c)
     struct ipc_channel *worker = process_channel(m->process, ROLE_DELIVER, c->worker);
     if (!s || process_draining(m->process) || !worker || ipc_peer_epoch(worker) != c->worker_epoch) return false;
     if (c->alone ? c->uses > 0 : quarantine_holds(QUARANTINE_REMOTES, &c->remote)) {
-        quit(m, c);
+        connection_quit(m, c);
         return true;
     }
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     if (route->messages_per_connection && c->uses >= route->messages_per_connection) {
-        quit(m, c);
+        connection_quit(m, c);
         return true;
     }
     struct attempt *a = attempt_take(m, s->destination, route->rcpts_max);
@@ -253,7 +271,11 @@ void connection_free_for_next(struct manager *m, struct connection *c)
     idle_add(m, c);
     struct site *s = site_of(m, c);
     if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
-        quit(m, c);
+        connection_quit(m, c);
+        return;
+    }
+    if (c->probes) {
+        probes_ready(m, c);
         return;
     }
     if (!connection_next(m, c) && s) queue_destination_wait(m->queue, s->destination, 0);
@@ -315,6 +337,6 @@ void connections_tidy(struct manager *m)
     struct connection *next;
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
         next = slots_next(&m->connections, c);
-        if (c->state == CONNECTION_IDLE && now - c->idle_since_ms >= MANAGER_IDLE_KEEP_MS) quit(m, c);
+        if (c->state == CONNECTION_IDLE && now - c->idle_since_ms >= MANAGER_IDLE_KEEP_MS) connection_quit(m, c);
     }
 }

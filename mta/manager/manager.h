@@ -118,6 +118,7 @@ struct connection {
     struct connection *idle_next, *idle_previous;
     struct net_address remote;
     bool alone;                       /* in the quarantine worker */
+    uint32_t probes;                  /* route + 1 whose recipients are asked for over it; it carries no mail, and has no site */
     bool carried;                     /* a message came to its end over it */
     bool was_parsed;                  /* one of the last that its worker looked at (deaths.c) */
     uint32_t box_slot;                /* where the box of its dead worker has it, index + 1 */
@@ -222,6 +223,21 @@ void connections_tidy(struct manager *m);
 /* connection_drop - it is no more. Its attempt, if it still has one, keeps the host's name for its log lines. */
 void connection_drop(struct manager *m, struct connection *c);
 void connections_connector_gone(struct manager *m);
+
+/* connection_probe - one to ask for recipients over, to a host of an LMTP route; its handle, 0 when none can be made now. connection_quit - say QUIT. */
+uint64_t connection_probe(struct manager *m, uint32_t route, const struct host *h);
+void connection_quit(struct manager *m, struct connection *c);
+
+/* probes.c - whether a recipient is known, asked of the LMTP server that would get the mail. */
+enum { PROBES_BIT = 63 };             /* of handles in messages: set for what is asked here */
+bool probes_open(struct manager *m);  /* memory, before lock-down */
+void probes_ready(struct manager *m, struct connection *c);
+void probes_lost(struct manager *m, const struct connection *c);
+void probes_answer(struct manager *m, const struct ipc_answer *in);
+/* probes_result - false when that was not asked of this worker. */
+bool probes_result(struct manager *m, const struct ipc_channel *from, const struct ipc_result *in);
+void probes_turn(struct manager *m);
+uint64_t probes_deadline(void);
 
 /* attempts.c */
 struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max);

@@ -38,6 +38,10 @@ void manager_on_result(struct process *p, struct ipc_channel *from, const struct
 {
     (void)fd;
     struct manager *m = manager_of(p);
+    if (in->attempt >> PROBES_BIT) {
+        if (!probes_result(m, from, in)) process_violation(p, from, "a RESULT for a recipient that this worker was not asked for");
+        return;
+    }
     struct attempt *a = slots_find(&m->attempts, in->attempt);
     if (!a || a->to_mailbox) return;
     struct connection *c = slots_find(&m->connections, a->connection);

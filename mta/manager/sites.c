@@ -154,6 +154,10 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     (void)from;
     (void)fd;
     struct manager *m = manager_of(p);
+    if (in->request >> PROBES_BIT) {
+        probes_answer(m, in);
+        return;
+    }
     struct site *s = slots_find(&m->sites, in->request);
     if (!s || s->state != SITE_RESOLVING || s->lookup != in->request) return;
     uint64_t ttl_ms = (uint64_t)in->ttl_s * 1000;

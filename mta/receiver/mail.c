@@ -159,10 +159,15 @@ static void decide(const struct receiver *r, const struct session *s, struct adm
 
 static void ask_mailbox(struct receiver *r, struct session *s)
 {
-    struct ipc_channel *mailbox = process_channel(r->process, ROLE_MAILBOX, 0);
-    if (!mailbox) return; /* it is asked when it comes, or the wait ends */
     struct admission a;
     decide(r, s, &a);
+    struct ipc_channel *mailbox = process_channel(r->process, a.ask_manager ? ROLE_MANAGER : ROLE_MAILBOX, 0);
+    if (!mailbox) return; /* it is asked when it comes, or the wait ends */
+    if (a.ask_manager) {
+        struct ipc_rcpt_check check = {.request = receiver_number(r, s), .route = (uint16_t)a.route, .rcpt = a.rcpt};
+        if (ipc_send_rcpt_check(mailbox, &check, -1) == ERR_NONE) s->mailbox_request = check.request;
+        return;
+    }
     struct ipc_mailbox_check ask = {.request = receiver_number(r, s), .route = (uint16_t)a.route, .rcpt = a.rcpt};
     if (ipc_send_mailbox_check(mailbox, &ask, -1) == ERR_NONE) s->mailbox_request = ask.request;
 }
@@ -173,7 +178,7 @@ void mail_rcpt(struct receiver *r, struct session *s)
     decide(r, s, &a);
     if (!a.taken) {
         refuse_rcpt(s, &a.answer);
-    } else if (a.ask_mailbox) {
+    } else if (a.ask_mailbox || a.ask_manager) {
         s->mailbox_request = 0;
         session_wait(r, s, WAIT_MAILBOX, MAILBOX_WAIT_MS);
         ask_mailbox(r, s);

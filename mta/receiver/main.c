@@ -5,8 +5,8 @@
  * Runs as      _mta-receiver, one of several; empty root, no files, no way to open anything.
  * Inherits     control channel, configuration image, log.
  * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
- *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
- *              BODY_REFUSED, STORAGE in.
+ *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP, RCPT_CHECK out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
+ *              BODY_REFUSED, STORAGE, RCPT_CHECKED in.
  *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
@@ -121,7 +121,7 @@ static void on_channel_open(struct process *p, struct ipc_channel *c)
     struct receiver *r = receiver_of(p);
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_came(r);
-    if (ipc_peer(c) == ROLE_MAILBOX) mail_mailbox_came(r);
+    if (ipc_peer(c) == ROLE_MAILBOX || ipc_peer(c) == ROLE_MANAGER) mail_mailbox_came(r);
 }
 
 static void on_channel_gone(struct process *p, struct ipc_channel *c)
@@ -177,6 +177,15 @@ void receiver_on_client_named(struct process *p, struct ipc_channel *from, const
 }
 
 void receiver_on_mailbox_checked(struct process *p, struct ipc_channel *from, const struct ipc_mailbox_checked *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s && s->wait == WAIT_MAILBOX && s->mailbox_request == m->request) mail_mailbox_checked(r, s, m->known);
+}
+
+void receiver_on_rcpt_checked(struct process *p, struct ipc_channel *from, const struct ipc_rcpt_checked *m, int fd)
 {
     (void)from;
     (void)fd;

@@ -59,7 +59,8 @@ static void test_mbox_appends_what_can_be_taken_apart_again(void **state)
     char *text = read_back("ann");
     assert_memory_equal(text, "From from@out.example ", 22);
     char *body = strchr(text, '\n') + 1;
-    static const char first[] = "Return-Path: <from@out.example>\nDelivered-To: ann@box.example\nReceived: x\nSubject: x\n\n>From here\n>>From there\nFromage\n>>x\nFrom\n\n"
+    static const char first[] = "Return-Path: <from@out.example>\nDelivered-To: ann@box.example\nReceived: x\nSubject: x\n\n"
+                                ">From here\n>>From there\nFromage\n>>x\nFrom\n\n"
                                 "From MAILER-DAEMON ";
     assert_memory_equal(body, first, sizeof first - 1);
     assert_non_null(strstr(body, "Subject: y\n\nFrom\n.\n\n"));

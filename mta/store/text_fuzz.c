@@ -1,5 +1,6 @@
 /*
- * text_fuzz - a message of any octets as an mbox: read back by the rules of mboxrd it is what went in, however it was cut, and nothing in it begins another one.
+ * text_fuzz - a message of any octets as an mbox: read back by the rules of mboxrd it is what went in, however it was cut, and nothing in it
+ * begins another one.
  */
 #include <stddef.h>
 #include <stdint.h>
