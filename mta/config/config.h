@@ -15,7 +15,7 @@
 #include "base/net.h"
 
 enum { CONFIG_MAGIC = 0x424b4346, CONFIG_IMAGE_VERSION = 1 };
-enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
+enum { CONFIG_RELAYS_MAX = 8, /* hosts of one relay: who has more uses MX */ CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
 
 struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
 struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
@@ -31,7 +31,7 @@ struct config_listener { /* listen NAME { ... } */
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
-enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP, ACTION_LOCAL };
+enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP, ACTION_LOCAL, ACTION_TRANSPORT };
 /* What an LMTP server's "mailbox is full" (x.2.2, 552) means: what its code says; later; never. */
 enum config_check { CHECK_NONE = 0, CHECK_LMTP, CHECK_TABLE };
 enum config_full { FULL_AS_IS = 0, FULL_DEFER, FULL_BOUNCE };
@@ -47,6 +47,13 @@ struct config_match {
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
 };
 
+struct config_relay { /* one host of a relay; they are tried in order */
+    struct config_text host;
+    bool is_address;
+    uint16_t port;
+    struct net_address address;  /* when it is one; port set */
+};
+
 struct config_route { /* route NAME { ... }, in file order */
     struct config_text name;
     struct config_list matches;  /* struct config_match; all must hold */
@@ -59,6 +66,8 @@ struct config_route { /* route NAME { ... }, in file order */
     uint32_t check_table;            /* CHECK_TABLE: its place in config.tables */
     uint8_t mailbox_full;            /* LMTP: enum config_full */
     struct config_text relay_host;   /* RELAY, LMTP: name or address text, without brackets; or the path of a Unix socket, and relay_address of NET_UNIX */
+    struct config_list relays;       /* RELAY: struct config_relay, all of them; what stands beside is the first */
+    uint32_t transport_table;        /* TRANSPORT: its place in config.tables */
     uint16_t relay_port;
     bool relay_is_address;
     struct net_address relay_address;/* when it is one; port set */

@@ -86,7 +86,7 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "listen a { address *:25; policies x }", "t:3:26: error: `policies' in listen `a' is not supported yet\n"},
     /* route */
     {"route r { mx }", "t:2:1: error: route `r' lacks `match'; expected at least one, such as match any\n"},
-    {"route r { match any }", "t:2:1: error: route `r' lacks an action; expected one of relay, mx, lmtp, local, maildir, discard, reject\n"},
+    {"route r { match any }", "t:2:1: error: route `r' lacks an action; expected one of relay, mx, transport, lmtp, local, maildir, discard, reject\n"},
     {"route r { match any; mx; discard }", "t:2:26: error: a route has one action; this one has `mx' already\n"},
     {"route r { match any; mx; mx }", "t:2:26: error: `mx' is given twice; the first is on line 2\n"},
     {OK_ROUTE OK_ROUTE, "t:3:1: warning: route `r' is never reached: route `r' before it matches everything\nt:3:7: error: there is another route `r'\n"},

@@ -91,7 +91,8 @@ enum {
     \
     S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
-    S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
+    S(ROUTE, "relay", relay, "smtp://HOST:PORT ...", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given. Of several hosts (8 at most) the next is tried when those before it cannot be reached.") \
+    S(ROUTE, "transport", transport, "TABLE", 0, "Send where the table says, by address, domain, or .domain: smtp:[HOST]:PORT, smtp:DOMAIN, lmtp:[HOST]:PORT, discard:. Mail that is not in it goes by MX.") \
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
     S(ROUTE, "lmtp", lmtp, "unix:PATH | inet:HOST:PORT", 0, "Deliver by LMTP to a mailbox server such as Dovecot; the port is 24 when not given.") \
     C(ROUTE, "mailbox-full", "as-is defer bounce", mailbox_full, "as-is", "What an LMTP server's answer that a mailbox is full means: what its code says, try later, or return to the sender at once.") \

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <sys/un.h>
 
+#include "mta/config/hop.h"
 #include "mta/config/load.h"
 #include "mta/config/values.h"
 #include "smtp/address.h"
@@ -95,6 +96,7 @@ static const struct bytes action_names[] = {
     [ACTION_NONE] = BYTES_INIT(""),           [ACTION_RELAY] = BYTES_INIT("relay"),     [ACTION_MX] = BYTES_INIT("mx"),
     [ACTION_MAILDIR] = BYTES_INIT("maildir"), [ACTION_DISCARD] = BYTES_INIT("discard"), [ACTION_REJECT] = BYTES_INIT("reject"),
     [ACTION_LMTP] = BYTES_INIT("lmtp"),       [ACTION_LOCAL] = BYTES_INIT("local"),
+    [ACTION_TRANSPORT] = BYTES_INIT("transport"),
 };
 
 static void set_action(struct loader *l, const struct grammar_statement *s, struct config_route *r, enum config_action action)
@@ -105,23 +107,45 @@ static void set_action(struct loader *l, const struct grammar_statement *s, stru
     r->action = (uint8_t)action;
 }
 
-static bool host_and_port(struct bytes text, uint16_t default_port, struct config_route *r, struct bytes *host)
+/* host_and_port - brackets stand round IPv6 and nothing else here. */
+static bool host_and_port(struct bytes text, uint16_t default_port, struct config_relay *r, struct bytes *host)
 {
-    uint32_t colon = bytes_find_last(text, ':');
+    struct hop h = {0};
     bool literal = text.len > 0 && text.ptr[0] == '[';
-    bool has_port = colon < text.len && !(literal && bytes_find(text, ']') > colon);
-    uint64_t port = default_port;
-    if (has_port && (!bytes_to_u64(bytes_from(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) return false;
-    *host = has_port ? bytes_slice(text, 0, colon) : text;
-    if (literal) {
-        if (host->ptr[host->len - 1] != ']') return false;
-        *host = bytes_slice(*host, 1, host->len - 2);
+    if (!hop_host_port(text, default_port, &h) || (literal && !(h.is_address && h.address.family == NET_IPV6))) return false;
+    *r = (struct config_relay){.is_address = h.is_address, .port = h.port, .address = h.address};
+    *host = h.host;
+    return true;
+}
+
+/* set_first - what a route says of itself is its first host. */
+static void set_first(struct config_route *r, const struct config_relay *first)
+{
+    r->relay_host = first->host;
+    r->relay_port = first->port;
+    r->relay_is_address = first->is_address;
+    r->relay_address = first->address;
+}
+
+static bool read_relay(struct loader *l, const struct grammar_statement *s, uint32_t n, struct config_relay *out)
+{
+    struct bytes url = word_of(l, s, n), host;
+    if (bytes_starts(url, BYTES("lmtp:"))) {
+        CONFIG_ERROR(l, place_of(l, s, n), BYTES("`lmtp:' in relay; expected the action lmtp instead, such as lmtp unix:/run/dovecot/lmtp"));
+        return false;
     }
-    r->relay_port = (uint16_t)port;
-    r->relay_is_address = net_parse_ip(*host, &r->relay_address);
-    r->relay_address.port = (uint16_t)port;
-    if (literal) return r->relay_is_address && r->relay_address.family == NET_IPV6;
-    return r->relay_is_address ? r->relay_address.family == NET_IPV4 : smtp_domain_valid(*host, false);
+    if (bytes_starts(url, BYTES("smtps://"))) {
+        CONFIG_ERROR(l, place_of(l, s, n), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
+                     BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
+        return false;
+    }
+    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), RELAY_PORT_DEFAULT, out, &host)) {
+        CONFIG_ERROR(l, place_of(l, s, n), BYTES("`relay' is `"), url,
+                     BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
+        return false;
+    }
+    out->host = image_text(l, host);
+    return true;
 }
 
 void read_key_relay(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -131,23 +155,43 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     plain.has_block = false;
     set_action(l, s, r, ACTION_RELAY);
     if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY);
-    if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
-    struct bytes url = word_of(l, s, 1), host;
-    if (bytes_starts(url, BYTES("lmtp:"))) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp:' in relay; expected the action lmtp instead, such as lmtp unix:/run/dovecot/lmtp"));
-        return;
+    struct config_relay relays[CONFIG_RELAYS_MAX] = {{.port = 0}};
+    if (!take_words(l, &plain, 1, CONFIG_RELAYS_MAX, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
+    for (uint32_t i = 1; i < s->word_count; i++)
+        if (!read_relay(l, s, i, &relays[i - 1])) return;
+    r->relays = image_list(l, relays, s->word_count - 1, sizeof relays[0]);
+    set_first(r, &relays[0]);
+}
+
+/* hops_valid - whether every value of a table says where mail goes. */
+static bool hops_valid(struct loader *l, const struct table *t)
+{
+    enum { VALUE_BYTES_MAX = 200 }; /* with the route's name it is the name of a destination */
+    for (uint32_t i = 0; i < t->entries.count; i++) {
+        const struct table_entry *e = ARRAY_ITEM(&t->entries, i, struct table_entry);
+        struct bytes value = image_bytes_of(l, e->value);
+        struct hop h;
+        if (value.len <= VALUE_BYTES_MAX && hop_parse(value, &h)) continue;
+        CONFIG_ERROR(l, e->place, BYTES("`"), value, BYTES("' is no transport; expected smtp:[HOST]:PORT, smtp:DOMAIN, lmtp:[HOST]:PORT or discard:"));
+        return false;
     }
-    if (bytes_starts(url, BYTES("smtps://"))) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
-                     BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
-        return;
+    return true;
+}
+
+void read_key_transport(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_TRANSPORT);
+    if (!take_words(l, s, 1, 1, BYTES("the name of a table"))) return;
+    struct bytes word = word_of(l, s, 1);
+    const struct table *t = find_table(l, word);
+    if (!t) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`transport' is `"), word, BYTES("'; expected the name of a table"));
+    } else if (t->kept.format == CONFIG_TABLE_REGEX || t->kept.format == CONFIG_TABLE_ALIASES) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("table `"), word, BYTES("' has a format that `transport' cannot use; expected plain or postfix"));
+    } else if (hops_valid(l, t)) {
+        r->transport_table = (uint32_t)(t - ARRAY_ITEM(&l->tables, 0, struct table));
     }
-    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), RELAY_PORT_DEFAULT, r, &host)) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
-                     BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
-        return;
-    }
-    r->relay_host = image_text(l, host);
 }
 
 enum { UNIX_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
@@ -170,12 +214,14 @@ void read_key_lmtp(struct loader *l, const struct grammar_statement *s, void *ow
         r->relay_host = image_text(l, path);
         return;
     }
-    if (!bytes_starts(word, BYTES("inet:")) || !host_and_port(bytes_from(word, 5), LMTP_PORT_DEFAULT, r, &host)) {
+    struct config_relay only;
+    if (!bytes_starts(word, BYTES("inet:")) || !host_and_port(bytes_from(word, 5), LMTP_PORT_DEFAULT, &only, &host)) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp' is `"), word,
                      BYTES("'; expected unix:PATH, inet:HOST or inet:HOST:PORT (an IPv6 address in brackets)"));
         return;
     }
-    r->relay_host = image_text(l, host);
+    only.host = image_text(l, host);
+    set_first(r, &only);
 }
 
 void read_key_mx(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -356,118 +402,4 @@ void show_key_match(const struct config *c, const void *owner, struct buf *out)
         buf_put(out, config_bytes(c, matches[i].words));
         buf_put_c(out, '\n');
     }
-}
-
-static void show_host_and_port(const struct config *c, const struct config_route *r, struct buf *out)
-{
-    bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
-    if (literal) buf_put_c(out, '[');
-    buf_put(out, config_bytes(c, r->relay_host));
-    buf_put_cstr(out, literal ? "]:" : ":");
-    buf_put_u64(out, r->relay_port);
-    buf_put_c(out, '\n');
-}
-
-void show_key_relay(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_RELAY) return;
-    BUF_LIT(out, "    relay smtp://");
-    show_host_and_port(c, r, out);
-}
-
-void show_key_lmtp(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_LMTP) return;
-    BUF_LIT(out, "    lmtp ");
-    if (r->relay_address.family != NET_UNIX) {
-        BUF_LIT(out, "inet:");
-        show_host_and_port(c, r, out);
-        return;
-    }
-    uint8_t memory[UNIX_PATH_BYTES_MAX + 8];
-    struct buf word = BUF_OVER(memory);
-    BUF_LIT(&word, "unix:");
-    buf_put(&word, config_bytes(c, r->relay_host));
-    put_word(out, buf_bytes(&word));
-    buf_put_c(out, '\n');
-}
-
-static void show_action(const void *owner, enum config_action action, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != action) return;
-    BUF_LIT(out, "    ");
-    buf_put(out, action_names[action]);
-    buf_put_c(out, '\n');
-}
-
-void show_key_mx(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    show_action(owner, ACTION_MX, out);
-}
-
-void show_key_discard(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    show_action(owner, ACTION_DISCARD, out);
-}
-
-void show_key_maildir(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_MAILDIR) return;
-    BUF_LIT(out, "    maildir ");
-    put_word(out, config_bytes(c, r->maildir));
-    buf_put_c(out, '\n');
-}
-
-void show_key_local(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_LOCAL) return;
-    buf_put_cstr(out, r->local_mbox ? "    local mbox " : "    local maildir ");
-    put_word(out, config_bytes(c, r->local_path));
-    buf_put_c(out, '\n');
-}
-
-void show_key_recipient_check(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
-    if (r->check == CHECK_NONE || (r->check == CHECK_TABLE && (!tables || r->check_table >= c->tables.count))) return;
-    BUF_LIT(out, "    recipient-check ");
-    buf_put(out, r->check == CHECK_LMTP ? BYTES("lmtp") : config_bytes(c, tables[r->check_table].name));
-    buf_put_c(out, '\n');
-}
-
-void show_key_reject(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_REJECT) return;
-    BUF_LIT(out, "    reject ");
-    buf_put_u64(out, r->reject_code);
-    buf_put_c(out, ' ');
-    put_word(out, config_bytes(c, r->reject_text));
-    buf_put_c(out, '\n');
-}
-
-void show_key_source(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    (void)c;
-    if (r->source_ipv4.family == NET_NONE && r->source_ipv6.family == NET_NONE) return;
-    BUF_LIT(out, "    source");
-    if (r->source_ipv4.family != NET_NONE) buf_put_c(out, ' '), net_print_ip(out, &r->source_ipv4);
-    if (r->source_ipv6.family != NET_NONE) buf_put_c(out, ' '), net_print_ip(out, &r->source_ipv6);
-    buf_put_c(out, '\n');
-}
-
-void show_key_eight_bit(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    (void)owner;
-    BUF_LIT(out, "    8bit as-is\n");
 }

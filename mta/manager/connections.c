@@ -57,11 +57,12 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
 {
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     bool mx = s->action == ACTION_MX;
+    uint16_t port = site_port(m, s, h);
     uint8_t store[IPC_ADDRESSES_BYTES_MAX];
     struct buf addresses = BUF_OVER(store);
     for (uint32_t i = 0; i < h->address_count; i++) {
         struct net_address a = h->addresses[i];
-        if (a.family != NET_UNIX) a.port = mx ? m->config->connect.mx_port : route->relay_port;
+        if (a.family != NET_UNIX) a.port = port;
         else if (s->action != ACTION_LMTP) continue;
         bool other = (route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6);
         if (a.family != NET_UNIX && other) continue;
@@ -74,7 +75,7 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         .worker_epoch = c->worker_epoch,
         .route = (uint16_t)s->route,
         .from_mx = mx,
-        .port = mx ? m->config->connect.mx_port : route->relay_port,
+        .port = port,
         .deadline_ms = m->config->timeouts.connect,
         .host = h->name,
         .helo = helo.len ? helo : config_bytes(m->config, m->config->hostname),

@@ -97,6 +97,9 @@ struct site {
     uint16_t name_len, domain_len, hosts_count;
     uint32_t hosts_len;
     uint8_t *hosts;                   /* malloc: list of mta/ipc/hosts.h */
+    uint8_t *gathered;                /* the same, while hosts of a relay are looked up one after the other; their preference is their place */
+    uint32_t gathered_len;
+    uint16_t gathered_count, gather_next;
     uint8_t name[QUEUE_DESTINATION_BYTES_MAX];
     uint8_t failure_text[256];
 };
@@ -188,7 +191,8 @@ enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
 
 static inline struct manager *manager_of(struct process *p) { return (struct manager *)process_state(p); }
 
-/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "lmtp:ROUTE", "local:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
+/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE",
+ * "transport:ROUTE:smtp:[host]:25", "lmtp:ROUTE", "local:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
 void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination);
 /* names_parse - action, route (-1 when the configuration has it no more, or with another action) and the domain of an MX destination. */
 void names_parse(const struct config *c, struct bytes name, uint8_t *action, int32_t *route, struct bytes *domain);
@@ -207,6 +211,11 @@ void sites_tidy(struct manager *m);
 void sites_resolver_gone(struct manager *m);
 /* site_fail - the site can take no mail at all: every due message gets this verdict. */
 void site_fail(struct manager *m, struct site *s, const struct verdict *v);
+/* site_hop - host `index` of those that the configuration, or a transport table, names; false behind the last. None for an mx destination. */
+struct hop;
+bool site_hop(const struct manager *m, const struct site *s, uint32_t index, struct hop *out);
+/* site_port - which port of a host is connected to. */
+uint16_t site_port(const struct manager *m, const struct site *s, const struct host *h);
 /* site_host - host `index` of a ready site. site_down - every host failed: the destination backs off, one message is told why. */
 bool site_host(const struct site *s, uint16_t index, struct host *out);
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote);
