@@ -74,3 +74,28 @@ def test_several_hosts_of_a_relay(world):
         mta.wait_empty()
         return first.messages
     wait_for("the first is used again, within a minute", again, 80, 4)
+
+
+@limit(60)
+def test_copies(world):
+    """always-bcc, sender-bcc, recipient-bcc: each once, unseen in the message, and no report about them to the sender."""
+    sink = smtp.Sink(answers={"RCPT": lambda session, line: b"550 5.1.1 no such archive\r\n" if "fails@" in line else None})
+    mta = world.mtad(extra="always-bcc all@archive.example\nsender-bcc froms\nrecipient-bcc tos\ntable froms { entry boss@out.example boss@archive.example }\n"
+                           "table tos { entry @a.example domain@archive.example; entry x@a.example x@archive.example; entry y@b.example fails@archive.example }")
+    client = smtp.Client()
+
+    def rcpts(sender, recipients, number):
+        assert client.send(sender, recipients, mail.message(number))[0] == 250
+        mta.wait_empty()
+        return sorted(r for m in sink.messages for r in m.recipients if mail.id_of(m.content) == str(number))
+    assert rcpts("from@out.example", ["u@c.example"], 1) == ["all@archive.example", "u@c.example"]
+    assert rcpts("Boss@out.example", ["u@c.example", "v@c.example"], 2) == ["all@archive.example", "boss@archive.example", "u@c.example", "v@c.example"]
+    assert rcpts("from@out.example", ["x@a.example", "z@A.example"], 3) == sorted(
+        ["all@archive.example", "x@archive.example", "domain@archive.example", "x@a.example", "z@A.example".replace("A", "a")])
+    assert rcpts("from@out.example", ["y@b.example"], 4) == ["all@archive.example", "y@b.example"]
+    assert not [m for m in sink.messages if m.sender == ""], "a bounce for a copy"
+    assert b"archive.example" not in b"".join(m.content for m in sink.messages)
+    # nobody was taken: no message, and no copy of the one before in the next
+    client.say("MAIL FROM:<from@out.example>")
+    client.say("RSET")
+    assert rcpts("from@out.example", ["u@c.example"], 5) == ["all@archive.example", "u@c.example"]

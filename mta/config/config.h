@@ -124,6 +124,8 @@ struct config {
     struct config_text hostname;      /* hostname NAME; the system's own name when not given */
     struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
     struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
+    struct config_text always_bcc;    /* always-bcc ADDRESS: gets a copy of all mail that clients send; empty = nobody */
+    uint32_t sender_bcc_table, rcpt_bcc_table; /* sender-bcc, recipient-bcc TABLE: its place in tables + 1; 0 = none */
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */

@@ -75,6 +75,9 @@ enum {
     V(TOP, "hostname", HOST, hostname, "", 0, 0, "The name of this host in banner, HELO, Received and bounces; the system's full name when not given.") \
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
+    V(TOP, "always-bcc", MAILBOX, always_bcc, "", 0, 0, "Who gets a copy of every message that comes in, without being named in it.") \
+    S(TOP, "sender-bcc", sender_bcc, "TABLE", 0, "The same by sender: address or @domain, and who gets the copies.") \
+    S(TOP, "recipient-bcc", recipient_bcc, "TABLE", 0, "The same by recipient.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
     V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \

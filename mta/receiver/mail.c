@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "mta/config/table.h"
 #include "mta/receiver/receiver.h"
 
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
@@ -134,6 +135,43 @@ static bool keep(struct receiver *r, struct session *s, struct bytes address)
     return true;
 }
 
+/* ---- copies ---- */
+
+/* keep_copy - one more recipient, of whom nobody is told anything. */
+static bool keep_copy(struct receiver *r, struct session *s, struct bytes address)
+{
+    struct rcpt entry = {.notify = NOTIFY_NEVER, .address = address};
+    if (is_listed(r, s, address)) return true;
+    if (!put_here(s, &entry) && !put_in_chunk(r, s, &entry)) return false;
+    s->rcpt_count++;
+    return true;
+}
+
+/* keep_copies - those that a table has for an address, or for @ and its domain. */
+static bool keep_copies(struct receiver *r, struct session *s, uint32_t table, struct bytes address)
+{
+    struct table_hit hit;
+    uint32_t at = bytes_find_last(address, '@');
+    struct bytes keys[] = {address, bytes_from(address, at)};
+    for (uint32_t k = 0; table > 0 && k < 2; k++) {
+        if (keys[k].len == 0 || table_find(r->config, table - 1, keys[k], &hit) != TABLE_YES) continue;
+        for (uint32_t n = 0; n < hit.count; n++)
+            if (!keep_copy(r, s, table_value(r->config, &hit, n, NULL))) return false;
+        return true;
+    }
+    return true;
+}
+
+/* keep_all_copies - before the recipient himself, so that he is refused for now when there is no room for them. */
+static bool keep_all_copies(struct receiver *r, struct session *s, struct bytes address)
+{
+    struct bytes always = config_bytes(r->config, r->config->always_bcc);
+    if (!s->copied && always.len > 0 && !keep_copy(r, s, always)) return false;
+    if (!s->copied && !keep_copies(r, s, r->config->sender_bcc_table, s->server.mail.sender.whole)) return false;
+    s->copied = true;
+    return keep_copies(r, s, r->config->rcpt_bcc_table, address);
+}
+
 /* ---- RCPT ---- */
 
 static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
@@ -147,7 +185,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
         452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
-    if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
+    if (keep_all_copies(r, s, address) && keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
 }
 
@@ -231,5 +269,5 @@ void mail_forget(struct receiver *r, struct session *s)
     if (s->file) content_drop_file(r, s);
     s->transaction = s->mailbox_request = 0;
     s->rcpt_count = s->rcpts_here_count = s->rcpts_here_bytes = 0;
-    s->rcpt_non_ascii = false;
+    s->rcpt_non_ascii = s->copied = false;
 }
