@@ -12,7 +12,7 @@ from harness import core
 from loads import Generator, Watch
 
 DESTINATIONS_MAX = 10_000  # over which the many of a queue are spread
-SESSIONS_BIG, DEFERRED_SHARE = 4, 0.1
+SESSIONS_BIG, BIG_A_SECOND, DEFERRED_SHARE = 4, 4, 0.1
 RETRY_SOON_S, DUE_IN_S = 5, 3
 STOPPED_A_SECOND = 100_000  # messages for which an orderly end may take a second
 SPARE = 1000  # how far limits are above what a cell has of it
@@ -228,21 +228,22 @@ def returning(stage, variant, n):
         relay.end()
 
 
-def big(stage, _, n):
-    """Small mail at a steady rate, with and without messages of n MiB that go another way as fast as they can."""
+def big(stage, variant, n):
+    """Small mail at a steady rate, with and without messages of n MiB that go another way: as fast as they can, or some a second."""
     lot, relay = stage.sink(loads.LOT), stage.relay()
     rate = ("--rate", stage.options.rate)
     totals = {}
 
     def beside():
-        start, written = lot.recipients(), meters.tree_written(relay.pid)
-        heavy = Generator(stage, relay.address, "--to", "u@big.lot.example", "--size", f"{n}M", "--sessions", SESSIONS_BIG, "--seconds", LONG)
+        start, written = lot.recipients(), stage.disk.read()[0]
+        pace = ("--rate", BIG_A_SECOND) if variant == "steady" else ()
+        heavy = Generator(stage, relay.address, "--to", "u@big.lot.example", "--size", f"{n}M", "--sessions", SESSIONS_BIG, "--seconds", LONG, *pace)
         row = stage.flow(relay, *rate)
         said = heavy.end()
         loads.until_arrived(lot, start + said["recipients"], heavy.began, relay.left)
         totals.update(stage.must_have_arrived(heavy, said, lot))
         content = said["bytes"] + row["messages"] * 4096
-        return {**row, "written_ratio": (meters.tree_written(relay.pid) - written) / content, "big_messages": said["acknowledged"]}
+        return {**row, "written_ratio": (stage.disk.read()[0] - written) / content, "big_messages": said["acknowledged"]}
 
     for block, one, other in blocks(stage, lambda: stage.flow(relay, *rate), beside):
         yield {"block": block, **against(one, other), **relay.sizes(), "big_ledgers": dict(totals)}
@@ -315,7 +316,8 @@ CELLS = {
     "returning": Cell("dead destinations that all return at once", {"retried": f"tried every {RETRY_SOON_S} s", "flushed": "mtactl queue flush"},
                       [100, 1000, 10_000], "destinations", returning,
                       ["drain_s", "drain_rate", "behind_s", "p99_us", "p99_alone_us", "p99_ratio", "memory"], ["drain_s", "behind_s", "memory"]),
-    "big": Cell("4 KiB messages beside large ones", {"usual": f"{SESSIONS_BIG} sessions of large ones, to another destination"}, [25], "MiB a large message", big,
+    "big": Cell("4 KiB messages beside large ones", {"usual": f"{SESSIONS_BIG} sessions of large ones, to another destination, as fast as they can",
+                                                      "steady": f"{BIG_A_SECOND} of them a second"}, [25], "MiB a large message", big,
                 ["rate", "p50_us", "p99_us", "p99_alone_us", "p99_ratio", "written_ratio", "memory"], []),
     "idle": Cell("50 sessions beside idle clients", {"usual": "clients that said EHLO"}, [100, 1000, 10_000], "clients", idle,
                  [*FLOW, "p99_us", "p99_alone_us", "memory", "memory_more", "memory_each"], ["message_us", "memory_more"]),

@@ -223,12 +223,12 @@ class Stage:
 
     def flow(self, relay, *options, sessions=50):
         """Mail to the fast destination for a while, 4 KiB each unless told otherwise; its row. It counts only when the ledgers agree."""
-        start, cpu, written = self.fast.recipients(), meters.tree_cpu_s(relay.pid), meters.tree_written(relay.pid)
+        start, cpu, written = self.fast.recipients(), meters.tree_cpu_s(relay.pid), self.disk.read()[0]
         busy, own = meters.machine_busy_s(), own_cpu_s() + meters.tree_cpu_s(self.fast.process.pid)
         generator = Generator(self, relay.address, "--to", "u@fast.example", "--sessions", sessions, "--seconds", self.options.seconds, *options)
         said = generator.finish()
         elapsed = until_arrived(self.fast, start + said["recipients"], generator.began, relay.left) - generator.began
-        cpu, written = meters.tree_cpu_s(relay.pid) - cpu, meters.tree_written(relay.pid) - written
+        cpu, written = meters.tree_cpu_s(relay.pid) - cpu, self.disk.read()[0] - written
         own = own_cpu_s() + meters.tree_cpu_s(self.fast.process.pid) - own
         others = (meters.machine_busy_s() - busy - cpu - own - said["cpu_us"] / 1e6) / elapsed
         count, latency = said["acknowledged"], said["latency"]["message"]

@@ -60,17 +60,6 @@ def memory(pid):
     return dict(zip(("own", "shared", "files"), sums.values()))
 
 
-def tree_written(pid):
-    """Octets that a tree has made the kernel write, as far as its processes still live: other work on the disk is not in it, nor is the journal."""
-    written = 0
-    for p in tree(pid):
-        try:
-            written += int(re.search(r"^write_bytes: (\d+)", pathlib.Path(f"/proc/{p}/io").read_text(), re.M).group(1))
-        except OSError:
-            continue  # ended while we looked
-    return written
-
-
 def clients(address):
     """Established connections whose own end is that address ("127.0.0.1:25")."""
     host, port = address.rsplit(":", 1)
@@ -107,7 +96,8 @@ def machine_busy_s():
 
 
 class Disk:
-    """The block device under a folder: what it was asked to write and to flush, by whomever."""
+    """The block device under a folder: what it was asked to write and to flush, by whomever. (What the kernel counts for a process, write_bytes, will not do: it
+    counts a page cache folio whole each time that a part of it becomes dirty, and folios are of up to 2 MiB.)"""
 
     def __init__(self, folder):
         number = os.stat(folder).st_dev

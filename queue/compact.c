@@ -10,7 +10,7 @@
 #include "queue/state.h"
 
 enum {
-    COMPACT_CHECK_MS = 1000,
+    COMPACT_CHECK_MS = 250,     /* four segments a second: more than the log grows at any rate there is, and few checkpoints for its sake */
     COMPACT_SEGMENTS_MIN = 4,   /* a log as short as this is left alone */
     ROOM_KEPT_PART = 4,         /* of a segment; half of what accepts leave */
     COMPACT_OUTSTANDING_MAX = 32,

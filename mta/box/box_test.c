@@ -215,28 +215,57 @@ static void test_box_header_that_was_scribbled_over_is_not_sound(void **unused)
 static void test_grants_give_and_take_entries_and_find_those_of_another_manager(void **unused)
 {
     (void)unused;
-    enum { ENTRIES = 8 };
-    static uint32_t next_free[GRANTS_MAX];
-    uint8_t *memory = calloc(ENTRIES, GRANT_BYTES);
+    static uint32_t next_free[2 * GRANTS_MAX];
+    uint8_t *memory = calloc(1, GRANTS_FILE_BYTES);
     assert_non_null(memory);
     struct grants g, later;
     struct box_identity id = {1, 2, 3};
     struct net_address remote = {.family = NET_IPV4};
-    uint32_t rcpts[] = {0, 4, 9};
-    grants_open(&g, memory, next_free, 0);
+    uint32_t rcpts[BOX_RCPTS_MAX] = {0, 4, 9};
+    grants_open(&g, memory, next_free, 0, 0);
     uint32_t first = grant_give(&g, &id, 100, (struct message_id){7}, rcpts, 3, &remote, BYTES("mx.example"));
     uint32_t second = grant_give(&g, &id, 101, (struct message_id){8}, rcpts, 2, &remote, BYTES("mx.example"));
+    for (uint32_t i = 0; i < BOX_RCPTS_MAX; i++) rcpts[i] = 3 * i;
+    uint32_t many = grant_give(&g, &id, 103, (struct message_id){10}, rcpts, BOX_RCPTS_MAX, &remote, BYTES("mx.example"));
+    assert_true(first < GRANTS_MAX && second < GRANTS_MAX && many >= GRANTS_MAX);
     grant_result(&g, second, 1, 1, box_rcpt_pack(VERDICT_DELIVERED, 250, false));
+    grant_result(&g, many, BOX_RCPTS_MAX - 1, 1, box_rcpt_pack(VERDICT_NEVER, 550, false));
     grant_known(&g, second);
     grant_done(&g, first);
-    assert_false(grant_sound(grant_at(&g, first)));
-    grants_open(&later, memory, next_free, g.high);
-    assert_true(grant_sound(grant_at(&later, second)));
+    assert_false(grant_sound(&g, first));
+    grants_open(&later, memory, next_free, g.small.high, g.large.high - GRANTS_MAX);
+    assert_true(grant_sound(&later, second) && grant_sound(&later, many));
     assert_int_equal(grant_at(&later, second)->state, GRANT_KNOWN);
     assert_int_equal(box_rcpt_class(grant_at(&later, second)->rcpts[1].verdict), VERDICT_DELIVERED);
+    assert_int_equal(box_rcpt_code(grant_at(&later, many)->rcpts[BOX_RCPTS_MAX - 1].verdict), 550);
+    assert_int_equal(grants_next(&later, 0), first);
+    assert_int_equal(grants_next(&later, second + 1), many);
+    assert_int_equal(grants_next(&later, many + 1), (uint32_t)GRANT_NONE);
     assert_int_equal(grant_give(&later, &id, 102, (struct message_id){9}, rcpts, 1, &remote, BYTES("")), first);
-    grant_at(&later, second)->rcpt_count = UINT32_MAX;
-    assert_false(grant_sound(grant_at(&later, second)));
+    grant_at(&later, second)->rcpt_count = GRANT_SMALL_RCPTS + 1;
+    assert_false(grant_sound(&later, second)); /* more than its place holds: the rest would be its neighbour's */
+    grant_at(&later, many)->rcpt_count = UINT32_MAX;
+    assert_false(grant_sound(&later, many));
+    free(memory);
+}
+
+static void test_grants_small_places_run_out_into_large_ones(void **unused)
+{
+    (void)unused;
+    static uint32_t next_free[2 * GRANTS_MAX];
+    uint8_t *memory = calloc(1, GRANTS_FILE_BYTES);
+    assert_non_null(memory);
+    struct grants g;
+    struct box_identity id = {1, 2, 3};
+    struct net_address remote = {.family = NET_IPV4};
+    uint32_t rcpt = 5;
+    grants_open(&g, memory, next_free, GRANTS_MAX, 0);
+    for (uint32_t i = 0; i < GRANTS_MAX; i++) assert_int_equal(grant_give(&g, &id, i + 1, (struct message_id){7}, &rcpt, 1, &remote, BYTES("mx")), i);
+    assert_int_equal(grant_give(&g, &id, 1, (struct message_id){7}, &rcpt, 1, &remote, BYTES("mx")), GRANTS_MAX);
+    grant_done(&g, 17);
+    grant_done(&g, GRANTS_MAX);
+    assert_int_equal(grant_give(&g, &id, 1, (struct message_id){7}, &rcpt, 1, &remote, BYTES("mx")), 17);
+    assert_int_equal(grant_give(&g, &id, 1, (struct message_id){7}, &rcpt, 1, &remote, BYTES("mx")), GRANTS_MAX);
     free(memory);
 }
 
@@ -252,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_box_view_of_a_scribble_is_spoiled_or_without_verdicts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_box_header_that_was_scribbled_over_is_not_sound, setup, teardown),
         cmocka_unit_test(test_grants_give_and_take_entries_and_find_those_of_another_manager),
+        cmocka_unit_test(test_grants_small_places_run_out_into_large_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

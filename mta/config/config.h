@@ -158,7 +158,7 @@ struct config {
         uint32_t data_rate;           /* data-rate, octets a second, 0 off */
         uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
         uint32_t destination_connections; /* default for routes: 20 */
-        uint32_t connections_out;     /* outbound connections in all: 5000 */
+        uint32_t connections_out;     /* outbound connections in all: 12000 */
     } limits;
     struct { /* milliseconds */
         uint64_t connect, banner, ehlo, mail, rcpt, data, data_block, data_end, rset, quit, idle;

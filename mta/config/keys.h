@@ -143,7 +143,7 @@ enum {
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
     V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
     V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \
-    V(LIMITS, "connections-out", COUNT, limits.connections_out, "5000", 1, 1000000, "Connections to other hosts at once.") \
+    V(LIMITS, "connections-out", COUNT, limits.connections_out, "12000", 1, 1000000, "Connections to other hosts at once. Destinations that hold them for long get three quarters at most.") \
     \
     V(TIMEOUTS, "connect", TIME_MS, timeouts.connect, "30s", 100, CONFIG_HOUR, "Until a connection to a host is made.") \
     V(TIMEOUTS, "banner", TIME_MS, timeouts.banner, "5m", 100, CONFIG_HOUR, "Until its greeting.") \

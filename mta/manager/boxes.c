@@ -18,27 +18,28 @@ static uint64_t data_from(int fd, uint64_t from, uint64_t bytes)
     return at < 0 ? bytes : (uint64_t)at;
 }
 
-/* entries_left - how many places of a grants file were ever used. */
-static uint32_t entries_left(int fd)
+/* places_left - how many places of `bytes` octets were ever used between two offsets of a grants file. */
+static uint32_t places_left(int fd, uint64_t from, uint64_t to, uint64_t bytes)
 {
-    uint64_t end = 0;
-    for (uint64_t at = data_from(fd, 0, GRANTS_FILE_BYTES); at < GRANTS_FILE_BYTES; at = data_from(fd, end, GRANTS_FILE_BYTES)) {
+    uint64_t end = from;
+    for (uint64_t at = data_from(fd, from, to); at < to; at = data_from(fd, end, to)) {
         off_t hole = lseek(fd, (off_t)at, SEEK_HOLE);
-        end = hole < 0 ? GRANTS_FILE_BYTES : (uint64_t)hole;
-        if (end >= GRANTS_FILE_BYTES) break;
+        end = hole < 0 || (uint64_t)hole > to ? to : (uint64_t)hole;
+        if (end >= to) break;
     }
-    return (uint32_t)((end + GRANT_BYTES - 1) / GRANT_BYTES);
+    return (uint32_t)((end - from + bytes - 1) / bytes);
 }
 
 static void grants_came(struct manager *m, struct worker_box *w, uint16_t worker, int fd)
 {
     void *memory = mmap(NULL, GRANTS_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    uint32_t *next_free = malloc(GRANTS_MAX * sizeof *next_free);
-    uint32_t high = entries_left(fd);
+    uint32_t *next_free = malloc(2 * GRANTS_MAX * sizeof *next_free);
+    uint32_t small = places_left(fd, 0, GRANTS_LARGE_AT, GRANT_SMALL_BYTES);
+    uint32_t large = places_left(fd, GRANTS_LARGE_AT, GRANTS_FILE_BYTES, GRANT_LARGE_BYTES);
     close(fd);
     if (memory == MAP_FAILED || !next_free)
         process_fatal(m->process, PROCESS_EXIT_FAILED, "cannot use the grants of a worker", BYTES("memory"), ERR_NO_MEMORY);
-    grants_open(&w->grants, memory, next_free, high);
+    grants_open(&w->grants, memory, next_free, small, large);
     orphans_adopt(m, worker);
 }
 

@@ -16,7 +16,7 @@ static void idle_add(struct manager *m, struct connection *c)
     struct site *s = site_of(m, c);
     c->state = CONNECTION_IDLE;
     c->attempt = 0;
-    c->idle_since_ms = process_now_ms(m->process);
+    c->since_ms = process_now_ms(m->process);
     if (!s || c->listed) return;
     c->listed = true;
     c->idle_previous = NULL;
@@ -34,6 +34,36 @@ static void idle_remove(struct manager *m, struct connection *c)
     if (c->idle_previous) c->idle_previous->idle_next = c->idle_next;
     else s->idle = c->idle_next;
 }
+
+/* ---- places ---- */
+
+bool connection_place(const struct manager *m, const struct site *s)
+{
+    uint64_t most = m->config->limits.connections_out, slow = m->connections_by[PACE_SLOW], unknown = m->connections_by[PACE_UNKNOWN];
+    if (m->connections_total >= most) return false;
+    if (s->pace == PACE_PROMPT) return true;
+    if (slow + unknown >= most - most / 8) return false;
+    if (s->pace == PACE_SLOW) return slow < most - most / 4;
+    return slow + unknown < (most + 1) / 2 || unknown < (most + 7) / 8;
+}
+
+static void count_as(struct manager *m, struct connection *c, enum pace pace)
+{
+    m->connections_by[c->pace]--;
+    c->pace = (uint8_t)pace;
+    m->connections_by[c->pace]++;
+}
+
+/* paced - something that this connection was at has come to its end, or takes too long already: what that says of its destination. */
+static void paced(struct manager *m, struct site *s, struct connection *c, uint64_t now_ms)
+{
+    enum pace pace = now_ms - c->since_ms < MANAGER_PROMPT_MS ? PACE_PROMPT : PACE_SLOW;
+    if (c->pace == (uint8_t)pace && s && s->pace == (uint8_t)pace) return;
+    count_as(m, c, pace);
+    if (s) site_paced(m, s, pace);
+}
+
+/* ---- making and ending ---- */
 
 /* least_loaded - the deliver worker with the fewest connections that is up; -1 when none is. */
 static int32_t least_loaded(struct manager *m)
@@ -107,6 +137,9 @@ static struct connection *make(struct manager *m, struct site *s, const struct h
         slots_give(&m->connections, c);
         return NULL;
     }
+    c->since_ms = process_now_ms(m->process);
+    c->pace = s->pace;
+    m->connections_by[c->pace]++;
     m->worker_load[worker]++;
     m->connections_total++;
     return c;
@@ -124,7 +157,7 @@ uint64_t connection_probe(struct manager *m, uint32_t route, const struct host *
 bool connection_open(struct manager *m, struct site *s, uint16_t host)
 {
     struct host h;
-    struct connection *c = site_host(s, host, &h) ? make(m, s, &h) : NULL;
+    struct connection *c = connection_place(m, s) && site_host(s, host, &h) ? make(m, s, &h) : NULL;
     if (!c) return false;
     c->site = slots_handle(&m->sites, s);
     c->host = host;
@@ -163,6 +196,7 @@ void connection_drop(struct manager *m, struct connection *c)
     }
     if (m->worker_load[c->worker]) m->worker_load[c->worker]--;
     m->connections_total--;
+    m->connections_by[c->pace]--;
     if (c->probes) probes_lost(m, c);
     slots_give(&m->connections, c);
 }
@@ -256,6 +290,7 @@ bool connection_next(struct manager *m, struct connection *c)
     if (!a) return false;
     idle_remove(m, c);
     c->state = CONNECTION_BUSY;
+    c->since_ms = process_now_ms(m->process);
     c->uses++;
     c->attempt = slots_handle(&m->attempts, a);
     a->connection = slots_handle(&m->connections, c);
@@ -269,8 +304,9 @@ bool connection_next(struct manager *m, struct connection *c)
 
 void connection_free_for_next(struct manager *m, struct connection *c)
 {
-    idle_add(m, c);
     struct site *s = site_of(m, c);
+    if (c->state == CONNECTION_BUSY) paced(m, s, c, process_now_ms(m->process));
+    idle_add(m, c);
     if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
         connection_quit(m, c);
         return;
@@ -338,6 +374,8 @@ void connections_tidy(struct manager *m)
     struct connection *next;
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
         next = slots_next(&m->connections, c);
-        if (c->state == CONNECTION_IDLE && now - c->idle_since_ms >= MANAGER_IDLE_KEEP_MS) connection_quit(m, c);
+        if (c->state == CONNECTION_IDLE && now - c->since_ms >= MANAGER_IDLE_KEEP_MS) connection_quit(m, c);
+        bool waits = c->state == CONNECTION_CONNECTING || c->state == CONNECTION_BUSY;
+        if (waits && c->pace != PACE_SLOW && now - c->since_ms >= MANAGER_PROMPT_MS) paced(m, site_of(m, c), c, now);
     }
 }

@@ -83,6 +83,7 @@ static enum err setup(struct process *p)
     m->accepting = true;
     process_set_state(p, m);
     m->scratch = malloc(MANAGER_SCRATCH_BYTES);
+    m->prompt_key = hash_key_random();
     if (!m->scratch || !boxes_init(m) || slots_init(&m->commits, sizeof(struct commit), MANAGER_COMMITS_MAX) != ERR_NONE ||
         slots_init(&m->sites, sizeof(struct site), MANAGER_SITES_MAX) != ERR_NONE ||
         slots_init(&m->connections, sizeof(struct connection), MANAGER_CONNECTIONS_MAX) != ERR_NONE ||

@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "base/envelope.h"
+#include "base/hash.h"
 #include "base/verdict.h"
 #include "mta/config/config.h"
 #include "mta/ipc/admin.h"
@@ -27,7 +28,10 @@ enum {
     MANAGER_MAILBOX_JOBS_MAX = 64,    /* deliveries that the mailbox process has at once */
     MANAGER_SITE_KEEP_MS = 60 * 1000, /* hosts of a destination are asked again after this, or sooner by their TTL */
     MANAGER_IDLE_KEEP_MS = 3000,      /* an idle connection waits so long for another message of its destination */
-    MANAGER_LOOKUPS_MAX = 4096,
+    MANAGER_PROMPT_MS = 10 * 1000,    /* a connection, or a message over it, that takes longer makes its destination one that is slow */
+    MANAGER_PROMPT_MAX = 16384,       /* destinations that are remembered as prompt while no mail is there for them; a later one may push one out */
+    MANAGER_PLACES_LATER_MS = 2000,   /* a destination for which no place was free asks again after this */
+    MANAGER_LOOKUPS_MAX = 500,        /* destinations that the resolver is asked for at once: fewer than it takes (LOOKUPS_MAX); the others wait */
 };
 
 static_assert((int)HOSTS_MAX <= 32, "site.hosts_failed has a bit for each host");
@@ -75,12 +79,16 @@ struct rcpt_list {                    /* RCPTS records of one receiver that wait
 
 enum site_state { SITE_NEW = 0, SITE_RESOLVING, SITE_READY, SITE_FAILED };
 
+/* What is known of how fast a destination answers, by the last that it did. Connections are counted by it, so that slow ones cannot take every place. */
+enum pace { PACE_UNKNOWN = 0, PACE_PROMPT, PACE_SLOW, PACES };
+
 struct site {
     struct slot slot;
     uint64_t destination;             /* queue's id */
     uint32_t hash_next;               /* index + 1 in the table of sites */
     uint8_t state;                    /* enum site_state */
     uint8_t action;                   /* enum config_action */
+    uint8_t pace;                     /* enum pace */
     int32_t route;                    /* index, or -1 when the route is gone */
     uint64_t lookup;                  /* request under way */
     uint64_t fresh_until_ms;          /* hosts are good until then */
@@ -111,12 +119,13 @@ struct connection {
     uint64_t site;                    /* handle */
     uint64_t attempt;                 /* handle while BUSY */
     uint8_t state;
+    uint8_t pace;                     /* enum pace: as what it is counted */
     uint16_t worker;
     uint32_t worker_epoch;
     uint16_t host;                    /* index in the site's hosts */
     uint32_t uses;                    /* messages carried or being carried */
     uint32_t connect_us;
-    uint64_t idle_since_ms;
+    uint64_t since_ms;                /* idle, being made, or at work on its message */
     bool listed;                      /* in the idle list of its site */
     struct connection *idle_next, *idle_previous;
     struct net_address remote;
@@ -176,10 +185,13 @@ struct manager {
     struct slots commits, sites, connections, attempts;
     struct rcpt_list lists[ROLE_INSTANCES_MAX];
     uint32_t site_table[MANAGER_SITES_MAX]; /* hash buckets by destination id: index + 1 */
+    struct hash_key prompt_key;
+    uint64_t prompt[MANAGER_PROMPT_MAX]; /* hashes of names, each in its one place */
     uint32_t worker_load[ROLE_INSTANCES_MAX];
     uint32_t mailbox_jobs;            /* deliveries that the mailbox process has in hand */
     uint64_t mailbox_next;            /* destination that found no room there last; 0 = none */
-    uint32_t connections_total;
+    uint32_t resolving;               /* sites in SITE_RESOLVING */
+    uint32_t connections_total, connections_by[PACES];
     bool accepting;
     bool blocked;                     /* some attempt is blocked */
     uint64_t tidy_ms;                 /* when idle connections and sites are looked at again */
@@ -209,6 +221,8 @@ void site_feed(struct manager *m, uint64_t destination);
 void site_touch(struct manager *m, struct site *s);
 void sites_tidy(struct manager *m);
 void sites_resolver_gone(struct manager *m);
+/* site_paced - remember how fast it answers, by its name too: a destination without mail is forgotten, and comes back under another number. */
+void site_paced(struct manager *m, struct site *s, enum pace pace);
 /* site_fail - the site can take no mail at all: every due message gets this verdict. */
 void site_fail(struct manager *m, struct site *s, const struct verdict *v);
 /* site_hop - host `index` of those that the configuration, or a transport table, names; false behind the last. None for an mx destination. */
@@ -222,6 +236,12 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
 
 /* connections.c */
 bool connection_open(struct manager *m, struct site *s, uint16_t host);
+/*
+ * connection_place - whether one more connection to this destination may be open. However many destinations hold each connection until its timeout, mail to
+ * those that answer goes on: slow ones have three quarters of all places, they and those that nothing is known of yet seven eighths; and of the latter only
+ * an eighth at once when half is taken, since they may all turn out to be slow, which takes MANAGER_PROMPT_MS to see.
+ */
+bool connection_place(const struct manager *m, const struct site *s);
 /* connection_make - to the most preferred host that has not failed, equal ones in turn; false when there is none, or nothing can be made now. */
 bool connection_make(struct manager *m, struct site *s);
 bool connection_next(struct manager *m, struct connection *c);

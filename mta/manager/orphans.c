@@ -79,10 +79,10 @@ void orphans_adopt(struct manager *m, uint16_t worker)
 {
     struct grants *g = &m->boxes->deliver[worker].grants;
     uint32_t adopted = 0;
-    for (uint32_t i = 0; i < g->high; i++) {
+    for (uint32_t i = grants_next(g, 0); i != GRANT_NONE; i = grants_next(g, i + 1)) {
         struct grant *e = grant_at(g, i);
         if (e->state == GRANT_FREE) continue;
-        bool sound = grant_sound(e);
+        bool sound = grant_sound(g, i);
         for (uint32_t k = 0; sound && k < e->rcpt_count; k++) e->rcpts[k].zero = 1;
         uint32_t left = sound && queue_find(m->queue, e->message, mark_queued, e) ? count_left(e) : 0;
         if (left && add(m, worker, i, left)) adopted++;

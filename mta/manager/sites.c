@@ -33,6 +33,21 @@ static struct site *lookup(struct manager *m, uint64_t destination)
     return NULL;
 }
 
+static uint64_t name_hash(const struct manager *m, const struct site *s)
+{
+    return hash_bytes(m->prompt_key, bytes_of(s->name, s->name_len)) | 1; /* never 0: an empty place */
+}
+
+static uint64_t *prompt_place(struct manager *m, uint64_t name) { return &m->prompt[(name >> 1) % MANAGER_PROMPT_MAX]; }
+
+void site_paced(struct manager *m, struct site *s, enum pace pace)
+{
+    uint64_t name = name_hash(m, s), *place = prompt_place(m, name);
+    s->pace = (uint8_t)pace;
+    if (pace == PACE_PROMPT) *place = name;
+    else if (*place == name) *place = 0;
+}
+
 struct site *site_get(struct manager *m, uint64_t destination)
 {
     struct site *s = lookup(m, destination);
@@ -44,6 +59,8 @@ struct site *site_get(struct manager *m, uint64_t destination)
     s->destination = destination;
     memcpy(s->name, d.name.ptr, d.name.len);
     s->name_len = (uint16_t)d.name.len;
+    uint64_t name = name_hash(m, s);
+    s->pace = *prompt_place(m, name) == name ? PACE_PROMPT : PACE_UNKNOWN;
     struct bytes domain;
     names_parse(m->config, bytes_of(s->name, s->name_len), &s->action, &s->route, &domain);
     s->domain_len = (uint16_t)domain.len;
@@ -167,8 +184,10 @@ static bool look_up(struct manager *m, struct site *s, uint8_t kind, struct byte
 {
     struct ipc_channel *to = process_channel(m->process, ROLE_RESOLVER, 0);
     struct ipc_lookup q = {.request = slots_handle(&m->sites, s), .kind = kind, .family = route_of(m, s)->family, .name = name};
-    if (!to || ipc_send_lookup(to, &q, -1) != ERR_NONE) return false; /* asked again when the resolver is back */
+    /* Asked again when it is back, or at the next look. */
+    if (!to || m->resolving >= MANAGER_LOOKUPS_MAX || ipc_send_lookup(to, &q, -1) != ERR_NONE) return false;
     s->state = SITE_RESOLVING;
+    m->resolving++;
     s->lookup = q.request;
     return true;
 }
@@ -240,6 +259,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     }
     struct site *s = slots_find(&m->sites, in->request);
     if (!s || s->state != SITE_RESOLVING || s->lookup != in->request) return;
+    m->resolving--;
     uint64_t ttl_ms = (uint64_t)in->ttl_s * 1000;
     if (ttl_ms > MANAGER_SITE_KEEP_MS) ttl_ms = MANAGER_SITE_KEEP_MS;
     if (ttl_ms < SITE_TTL_MIN_MS) ttl_ms = SITE_TTL_MIN_MS;
@@ -342,6 +362,10 @@ static void smtp_feed(struct manager *m, struct site *s)
     if (s->state != SITE_READY) return;
     uint32_t wanted = connections_wanted(m, s);
     while (s->open + s->connecting < wanted && connection_make(m, s)) continue;
+    if (wanted && !s->open && !s->connecting && !connection_place(m, s)) {
+        queue_destination_wait(m->queue, s->destination, now + MANAGER_PLACES_LATER_MS);
+        return;
+    }
     /* Hosts that failed while another connection worked were left alone for its sake. It has ended: at the next look they are asked again. */
     if (wanted && !s->open && !s->connecting) s->hosts_failed = 0;
 }
@@ -377,6 +401,7 @@ void sites_resolver_gone(struct manager *m)
     for (struct site *s = slots_next(&m->sites, NULL); s; s = slots_next(&m->sites, s)) {
         if (s->state != SITE_RESOLVING) continue;
         s->state = SITE_NEW;
+        m->resolving--;
         if (++s->resolver_deaths >= RESOLVER_DEATHS_MAX) { /* perhaps it is this name's answer: it waits, so that others get theirs */
             s->resolver_deaths = 0;
             site_down(m, s, &deadly, (struct bytes){0}, NULL);

@@ -212,3 +212,20 @@ enum err child_start(struct master *m, struct child *c)
     if (c->role == ROLE_MANAGER) news_manager_came(m, c);
     return e;
 }
+
+bool child_takes(const struct child *c)
+{
+    return c->role == ROLE_MANAGER || c->role == ROLE_ACCEPTOR || c->role == ROLE_RECEIVER || c->role == ROLE_RESOLVER;
+}
+
+bool children_start(struct master *m, bool taking)
+{
+    for (uint32_t i = 0; i < m->child_count; i++) {
+        if (child_takes(&m->children[i]) != taking || m->children[i].role == ROLE_LOCAL) continue; /* those are started when a user has mail */
+        enum err e = child_start(m, &m->children[i]);
+        if (e == ERR_NONE) continue;
+        log_err(LOG_LEVEL_FATAL, "cannot start a process", bytes_of_cstr(ipc_role_name(m->children[i].role)), e);
+        return false;
+    }
+    return true;
+}

@@ -75,14 +75,7 @@ static int start_children(struct master *m)
     int code = boxes_make(m);
     if (code != 0) return code;
     if (ipc_reserve(m->child_count) != ERR_NONE) return fail("no memory for channels");
-    for (uint32_t i = 0; i < m->child_count; i++) {
-        if (m->children[i].role == ROLE_LOCAL) continue; /* started when a user has mail */
-        enum err e = child_start(m, &m->children[i]);
-        if (e == ERR_NONE) continue;
-        log_err(LOG_LEVEL_FATAL, "cannot start a process", bytes_of_cstr(ipc_role_name(m->children[i].role)), e);
-        return PROCESS_EXIT_FAILED;
-    }
-    return 0;
+    return children_start(m, true) ? 0 : PROCESS_EXIT_FAILED;
 }
 
 static void on_signal(struct master *m, int number)

@@ -100,6 +100,7 @@ struct master {
     uint32_t child_count;
     uint64_t now_ms;
     int64_t started_wall_us;
+    bool open;                    /* who takes mail has been READY: clients are let in, and the other children are started */
     bool ready;                   /* every child has been READY once */
     bool stopping;
     bool at_once;                 /* stopping without drain */
@@ -147,6 +148,13 @@ uint64_t reload_deadline(const struct master *m);
 void children_list(struct master *m);
 /* child_start - fork, execute, give it channels to its peers. ERR_ on failure; the child stays down. */
 must_use enum err child_start(struct master *m, struct child *c);
+/*
+ * children_start - at the start, those who take mail (`taking`), or the others. A dozen processes share a few CPUs while they start: whoever waits for a
+ * greeting waits for the first ones only. False after one line was logged.
+ */
+bool children_start(struct master *m, bool taking);
+/* child_takes - whether it is one of those that mail can be taken with. */
+bool child_takes(const struct child *c);
 /* child_kill - SIGKILL, with the reason for the line that its death will be. */
 void child_kill(struct child *c, const char *why);
 struct child *child_find(struct master *m, enum ipc_role role, uint16_t index);

@@ -106,6 +106,20 @@ static void say_ready(struct master *m)
     if (elsewhere) logfile_say_here(m, false);
 }
 
+/* open_doors - once everybody is there who takes mail: it is safe as soon as it is accepted, and is delivered when the others are there too. False while
+ * somebody is missing, or nobody could be started. */
+static bool open_doors(struct master *m)
+{
+    for (uint32_t i = 0; i < m->child_count; i++) {
+        if (child_takes(&m->children[i]) && !m->children[i].was_ready) return false;
+    }
+    m->open = true;
+    give_listeners(m, child_find(m, ROLE_ACCEPTOR, 0));
+    if (children_start(m, false)) return true;
+    stop_at_once(m, PROCESS_EXIT_FAILED);
+    return false;
+}
+
 static void on_ready(struct master *m, struct child *c, const struct ipc_ready *r)
 {
     if (r->list_hash != ipc_list_hash()) {
@@ -119,15 +133,17 @@ static void on_ready(struct master *m, struct child *c, const struct ipc_ready *
     c->was_ready = true;
     c->ready_ms = m->now_ms;
     watch_tell_state(m, c);
-    if (m->ready) {
+    if (m->ready || (m->open && c->role == ROLE_ACCEPTOR)) {
         give_work(m, c);
         return;
     }
+    if (!m->open && !open_doors(m)) return;
     for (uint32_t i = 0; i < m->child_count; i++) {
         if (!m->children[i].was_ready && m->children[i].role != ROLE_LOCAL) return;
     }
     m->ready = true;
-    for (uint32_t i = 0; i < m->child_count; i++) give_work(m, &m->children[i]);
+    for (uint32_t i = 0; i < m->child_count; i++)
+        if (m->children[i].role != ROLE_ACCEPTOR) give_work(m, &m->children[i]);
     say_ready(m);
     notify_ready();
 }
@@ -290,12 +306,14 @@ static void on_death(struct master *m, struct child *c, int status)
         news_death(m, c, pid, status); /* the manager settles what it had in hand */
         return;
     }
-    if (!m->ready) {
-        on_failed_start(m, c, pid, status);
-        return;
-    }
     if (c->role == ROLE_LOCAL) { /* it is asked for again when there is more for its user */
         if (!clean) say_death(c, LOG_LEVEL_WARNING, pid, status, "");
+        return;
+    }
+    /* Once clients are let in, who was there already may have died of what one of them said: that is no failed start. */
+    bool first_try = !c->was_ready && c->restarts == 0;
+    if (!m->ready && (!m->open || first_try)) {
+        on_failed_start(m, c, pid, status);
         return;
     }
     say_death(c, LOG_LEVEL_WARNING, pid, status, c->back_off_ms == 0 ? "; it is started again" : "; it is started again after a pause");

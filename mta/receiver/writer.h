@@ -32,6 +32,8 @@ struct body_file {
     int fd;
     uint64_t bytes;        /* given to the writer so far */
     enum err failed;       /* of the first job that failed */
+    uint64_t written;      /* the threads': octets in the file */
+    uint64_t push_begun, pushed; /* the threads': what is before `pushed` is on its way to the disk, and before `push_begun` is there */
     /* The job. */
     struct chain chunks;
     bool sync, shut;       /* after the chunks: sync; close */

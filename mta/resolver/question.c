@@ -3,12 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <idn2.h>
-#include <unbound.h>
-#include <unbound-event.h>
-
 #include "base/log.h"
 #include "base/planted.h"
+#include "mta/resolver/library.h"
 #include "mta/resolver/resolver.h"
 
 struct question {
@@ -55,11 +52,11 @@ static bool to_ascii(struct bytes name, char out[DNS_NAME_BYTES_MAX + 2])
     text[name.len] = 0;
     if (!bytes_is_ascii(name)) {
         char *ascii = NULL;
-        if (idn2_to_ascii_8z(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK) return false;
+        if (library.to_ascii(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK) return false;
         size_t n = strlen(ascii);
         bool fits = n <= DNS_NAME_BYTES_MAX;
         if (fits) memcpy(text, ascii, n + 1);
-        idn2_free(ascii);
+        library.free(ascii);
         if (!fits) return false;
     }
     size_t n = strlen(text);
@@ -85,7 +82,7 @@ void question_ask(struct ub_ctx *unbound, struct bytes name, enum dns_type type,
         answer(context, tag, QUESTION_NO_DOMAIN, false, &nothing);
         return;
     }
-    int e = ub_resolve_event(unbound, text, (int)type, 1, q, answered, &id);
+    int e = library.resolve(unbound, text, (int)type, 1, q, answered, &id);
     if (!e) return;
     free(q);
     answer(context, tag, e == UB_SYNTAX ? QUESTION_NO_DOMAIN : QUESTION_TEMPORARY, false, &nothing);

@@ -9,10 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <unbound.h>
-#include <unbound-event.h>
-
 #include "base/log.h"
+#include "mta/resolver/library.h"
 #include "mta/resolver/resolver.h"
 
 /* Root hints are inside the library; the trust anchor comes from Debian's dns-root-data. */
@@ -62,7 +60,7 @@ static bool load_settings(struct ub_ctx *u, const struct config *c)
     if (fd < 0 || text.overflow || write(fd, text.ptr, text.len) != (ssize_t)text.len) return false;
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    bool ok = ub_ctx_config(u, path) == 0;
+    bool ok = library.settings(u, path) == 0;
     close(fd);
     return ok;
 }
@@ -80,7 +78,7 @@ static bool load_anchor(struct ub_ctx *u)
             ssize_t end = from;
             while (end < n && text[end] != '\n') end++;
             text[end] = 0;
-            if (end > from && text[from] != ';' && text[from] != '$') any |= ub_ctx_add_ta(u, text + from) == 0;
+            if (end > from && text[from] != ';' && text[from] != '$') any |= library.anchor(u, text + from) == 0;
             from = end + 1;
         }
     }
@@ -101,12 +99,15 @@ static void finished(void *context, int rcode, void *packet, int bytes, int secu
 struct ub_ctx *unbound_open(struct process *p, struct ub_event_base *base)
 {
     const struct config *c = process_config(p);
-    struct ub_ctx *u = ub_ctx_create_ub_event(base);
+    const char *wrong = library_open();
+    if (wrong)
+        process_fatal(p, PROCESS_EXIT_FAILED, "cannot load the DNS library (Debian's packages libunbound8 and libidn2-0)", bytes_of_cstr(wrong), ERR_NOT_FOUND);
+    struct ub_ctx *u = library.create(base);
     if (!u || !load_settings(u, c)) process_fatal(p, PROCESS_EXIT_FAILED, "cannot set up the DNS library", BYTES("libunbound"), ERR_SYSTEM);
     if (!c->resolver.use_stub && !load_anchor(u))
         log_text(LOG_LEVEL_WARNING, "no DNSSEC trust anchor found (install dns-root-data): answers are not validated");
     static bool done;
-    int id = 0, e = ub_resolve_event(u, "localhost.", DNS_A, 1, &done, finished, &id);
-    if (e) process_fatal(p, PROCESS_EXIT_FAILED, "cannot start the DNS library", bytes_of_cstr(ub_strerror(e)), ERR_SYSTEM);
+    int id = 0, e = library.resolve(u, "localhost.", DNS_A, 1, &done, finished, &id);
+    if (e) process_fatal(p, PROCESS_EXIT_FAILED, "cannot start the DNS library", bytes_of_cstr(library.explain(e)), ERR_SYSTEM);
     return u;
 }

@@ -85,7 +85,7 @@
                              C(getsockopt, ANY) C(setsockopt, OPTION_BIND)
 #define PROFILE_DELIVER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY) C(preadv, ANY)
 #define PROFILE_RECEIVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pwrite64, ANY) C(pwritev, ANY) C(fsync, ANY) \
-                             C(fdatasync, ANY) C(pread64, ANY)
+                             C(fdatasync, ANY) C(sync_file_range, ANY) C(pread64, ANY)
 #define PROFILE_ACCEPTOR(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) C(accept4, WITHOUT_RING) C(shutdown, ANY) C(getsockname, ANY) \
                              C(getpeername, ANY) C(setsockopt, OPTION_TCP) C(setsockopt, OPTION_SOCKET)
 #define PROFILE_CONTROL(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(accept4, WITHOUT_RING) C(getsockopt, ANY)
