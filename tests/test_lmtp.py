@@ -193,6 +193,7 @@ def test_manager_dies_between_answers(world):
     assert smtp.Client().send("from@out.example", ["a@d.example", "b@d.example", "c@d.example"], mail.message(1))[0] == 250
     wait_for("the first answer", lambda: server.taken)
     os.kill(mta.pid_of("manager"), 9)
+    mta.wait_log("to=<c@d.example>", 60)  # before it nobody answers mtactl
     mta.wait_empty(60)
     took = [rcpt for _, rcpt, _ in server.taken]
     assert took.count("a@d.example") == 1, took
