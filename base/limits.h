@@ -14,6 +14,8 @@ enum {
     /* RFC 3461 4.4: an envelope id is at most 100 octets; ORCPT is "rfc822;" or "utf-8;" + an xtext address of 500. */
     MAIL_ENVID_BYTES_MAX = 100,
     MAIL_ORCPT_BYTES_MAX = 500,
+    /* A user of this host, as useradd(8) takes it. */
+    LOCAL_USER_BYTES_MAX = 32,
     /* A host name (RFC 1035 2.3.4) as text. */
     HOST_NAME_BYTES_MAX = 255,
     /* What is kept of a reply's text, over all lines; the rest is counted, not stored. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/hash.h"
 #include "base/must.h"
 
 enum { IPV4_BYTES = 4, IPV6_BYTES = 16, IPV4_BITS = 32, IPV6_BITS = 128, IPV6_GROUPS = 8 };
@@ -22,6 +23,16 @@ static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0x
 static uint32_t ip_bytes(const struct net_address *a)
 {
     return a->family == NET_IPV4 ? IPV4_BYTES : a->family == NET_IPV6 ? IPV6_BYTES : 0;
+}
+
+struct net_address net_of_path(struct bytes path)
+{
+    struct net_address a = {.family = NET_UNIX};
+    for (uint32_t i = 0; i < IPV6_BYTES; i += 4) {
+        uint32_t sum = crc32c(i + 1, path);
+        for (uint32_t k = 0; k < 4; k++) a.ip[i + k] = (uint8_t)(sum >> 8 * k);
+    }
+    return a;
 }
 
 static struct net_address ipv4_of(const uint8_t *ip)
@@ -165,6 +176,7 @@ void net_print_ip(struct buf *out, const struct net_address *a)
     struct buf text = BUF_OVER(memory);
     if (a->family == NET_IPV4) print_ipv4(&text, a->ip);
     else if (a->family == NET_IPV6) print_ipv6(&text, a->ip);
+    else if (a->family == NET_UNIX) BUF_LIT(&text, "unix");
     else BUF_LIT(&text, "unknown");
     must(!text.overflow);
     buf_put(out, buf_bytes(&text));
@@ -187,7 +199,7 @@ void net_print_ip_port(struct buf *out, const struct net_address *a)
 
 bool net_same_ip(const struct net_address *a, const struct net_address *b)
 {
-    return a->family == b->family && memcmp(a->ip, b->ip, ip_bytes(a)) == 0;
+    return a->family == b->family && memcmp(a->ip, b->ip, a->family == NET_UNIX ? sizeof(a->ip) : ip_bytes(a)) == 0;
 }
 
 bool net_in_prefix(const struct net_address *a, const struct net_prefix *p)

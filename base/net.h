@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 
-enum net_family { NET_NONE = 0, NET_IPV4 = 4, NET_IPV6 = 6 };
+enum net_family { NET_NONE = 0, NET_UNIX = 1 /* a socket with a path: ip is a digest of that, port is 0 */, NET_IPV4 = 4, NET_IPV6 = 6 };
 
 struct net_address {
     uint8_t family;  /* enum net_family */
@@ -30,17 +30,21 @@ bool net_parse_ip_port(struct bytes text, struct net_address *out);
 /* net_parse_prefix - "192.0.2.0/24", "2001:db8::/32", or a single address. Host bits must be zero. */
 bool net_parse_prefix(struct bytes text, struct net_prefix *out);
 
-/* net_print_ip - append the address's text (RFC 5952 for IPv6), without port. Cannot fail for any value; family 0 prints "unknown". */
+/* net_print_ip - append the address's text (RFC 5952 for IPv6), without port. Cannot fail for any value; family 0 prints "unknown", a Unix
+ * socket "unix". */
 void net_print_ip(struct buf *out, const struct net_address *a);
 
 /* net_print_ip_port - append "a.b.c.d:port" or "[v6]:port". */
 void net_print_ip_port(struct buf *out, const struct net_address *a);
 
+/* net_of_path - the address of the Unix socket with this path, to tell remotes apart. */
+struct net_address net_of_path(struct bytes path);
+
 bool net_same_ip(const struct net_address *a, const struct net_address *b);
 bool net_in_prefix(const struct net_address *a, const struct net_prefix *p);
 
 /* net_is_special - addresses that mail from an MX may never be sent to: unspecified, loopback, link-local, multicast, broadcast,
- * reserved (RFC 6890), v4-mapped and v4-compatible forms of these; also family 0. Private networks (RFC 1918) are not special. */
+ * reserved (RFC 6890), v4-mapped and v4-compatible forms of these; also what is no IP address. Private networks (RFC 1918) are not special. */
 bool net_is_special(const struct net_address *a);
 
 /* net_is_loopback - 127.0.0.0/8 or ::1. */

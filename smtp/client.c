@@ -78,8 +78,10 @@ static enum smtp_answer classify(const struct smtp_client *c)
     enum smtp_client_step row = row_of(c);
     uint16_t code = c->reply.code;
     if (row == SMTP_CLIENT_DOT && c->early && code < 400) return SMTP_ANSWER_JUNK;
+    if (row == SMTP_CLIENT_LDOT && c->early) return SMTP_ANSWER_JUNK; /* whose answer is it? */
     if (code == 421) return SMTP_ANSWER_421;
-    if (row == SMTP_CLIENT_RCPT && code == 552) return SMTP_ANSWER_4XX; /* RFC 5321 4.5.3.1.10: too many recipients, in old words */
+    /* RFC 5321 4.5.3.1.10: too many recipients, in old words. To LMTP it is a mailbox that is full. */
+    if (row == SMTP_CLIENT_RCPT && code == 552 && !c->lmtp) return SMTP_ANSWER_4XX;
     return (enum smtp_answer)(SMTP_ANSWER_2XX + (code / 100 - 2));
 }
 
@@ -112,7 +114,7 @@ void smtp_client_feed(struct smtp_client *c, struct bytes in, uint64_t now_ms, s
         enum smtp_client_step row = row_of(c);
         bool unasked = askable == 0 && row != SMTP_CLIENT_BODY;
         enum smtp_feed fed = smtp_reply_feed(&c->reply, in, &used);
-        if (row == SMTP_CLIENT_EHLO) note_offers(c, bytes_slice(in, 0, used));
+        if (row == SMTP_CLIENT_EHLO || row == SMTP_CLIENT_LHLO) note_offers(c, bytes_slice(in, 0, used));
         in = bytes_from(in, used);
         if (fed == SMTP_MORE && !unasked) break;
         act(c, fed == SMTP_DONE && !unasked ? classify(c) : SMTP_ANSWER_JUNK, now_ms, fx);
@@ -164,8 +166,14 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *co
 
 void smtp_client_helo_only(struct smtp_client *c)
 {
-    must(!c->greeted && c->pending_count == 1 && c->pending[c->pending_head].step == SMTP_CLIENT_BANNER);
+    must(!c->greeted && !c->lmtp && c->pending_count == 1 && c->pending[c->pending_head].step == SMTP_CLIENT_BANNER);
     c->helo_only = true;
+}
+
+void smtp_client_lmtp(struct smtp_client *c)
+{
+    must(!c->greeted && !c->helo_only && c->pending_count == 1 && c->pending[c->pending_head].step == SMTP_CLIENT_BANNER);
+    c->lmtp = true;
 }
 
 void smtp_client_one_by_one(struct smtp_client *c)
@@ -233,7 +241,9 @@ void smtp_client_content_sent(struct smtp_client *c, uint64_t now_ms)
     must(c->in_content && !c->closed);
     c->in_content = false;
     c->early = c->reply.bytes > 0;
-    smtp_client_push(c, SMTP_CLIENT_DOT, 0);
+    if (!c->lmtp) smtp_client_push(c, SMTP_CLIENT_DOT, 0);
+    for (uint32_t i = 0; c->lmtp && i < c->rcpt_limit; i++)
+        if (c->rcpt_state[i] == SMTP_RCPT_TAKEN) smtp_client_push(c, SMTP_CLIENT_LDOT, i);
     arm(c, now_ms);
 }
 
@@ -277,6 +287,7 @@ void smtp_client_check(const struct smtp_client *c)
 {
     must(c->pending_count <= SMTP_CLIENT_PIPE_MAX && c->pending_head < SMTP_CLIENT_PIPE_MAX && c->say < SMTP_SAY_COUNT);
     must(c->ehlo_line_len <= sizeof(c->ehlo_line) + 1);
+    if (c->lmtp) must(!c->helo_only && (!c->job || !c->greeted || c->rcpt_limit <= SMTP_CLIENT_PIPE_MAX));
     if (c->closed) must(!c->job && c->pending_count == 0 && c->deadline_ms == 0 && c->say == SMTP_SAY_NOTHING);
     if (c->in_content) must(c->job && c->pending_count == 0 && c->rcpt_taken > 0);
     if (c->job) must(c->rcpt_sent <= c->rcpt_limit && c->rcpt_limit <= c->job->rcpt_count && c->rcpt_taken <= c->rcpt_sent);

@@ -2,13 +2,15 @@
  * client - the machine behind one connection to a remote server: replies in, commands and verdicts out.
  *
  * Sans-I/O. The whole protocol is one table (smtp/client_table.h): rows are the step whose answer is awaited, columns what came, cells
- * the move. One cell alone is `delivered`. The process owns the socket, the content, the clock; it calls, reads the effects, and acts.
+ * the move. One cell is `delivered`, and one of LMTP `rcpt_delivered`. The process owns the socket, the content, the
+ * clock; it calls, reads the effects, and acts.
  * A connection carries one message after another: start, ..., job_done, start, ... quit.
  *
  * Every recipient of a job ends in exactly one of these ways:
  *   - a verdict (delivered, later, never) was reported for it;
  *   - a verdict of class VERDICT_NONE was reported: it was not tried, since the remote takes only so many in one transaction
- *     (LIMITS RCPTMAX); the process puts it into another job, on this connection or another, at once and without blame;
+ *     (LIMITS RCPTMAX, or LMTP and the ring of pending answers); the process puts it into another job, on this connection or another, at
+ *     once and without blame;
  *   - nothing was reported and fx->next_host is set with fx->job_done: the host failed before anything could be delivered; the process
  *     tries the next host, or gives the recipient the verdict in fx->site when there is none.
  */
@@ -39,6 +41,7 @@ enum smtp_client_step {
     SMTP_CLIENT_BANNER = 0,
     SMTP_CLIENT_EHLO,
     SMTP_CLIENT_HELO,
+    SMTP_CLIENT_LHLO,
     SMTP_CLIENT_STARTTLS,
     SMTP_CLIENT_TLS,  /* the handshake: no reply can come there, the process says how it went */
     SMTP_CLIENT_MAIL,
@@ -46,6 +49,7 @@ enum smtp_client_step {
     SMTP_CLIENT_DATA,
     SMTP_CLIENT_BODY, /* content is being sent, its end is not */
     SMTP_CLIENT_DOT,
+    SMTP_CLIENT_LDOT, /* LMTP: the answer for one recipient */
     SMTP_CLIENT_RSET,
     SMTP_CLIENT_QUIT,
     SMTP_CLIENT_IDLE,
@@ -76,6 +80,8 @@ struct smtp_client_job { /* one message for one connection; memory of the proces
     uint8_t ret;             /* RET_ value */
     struct bytes envid;      /* xtext, or empty */
     uint64_t content_bytes;  /* prefix and body, for SIZE= */
+    bool probe;              /* there is no message: only whether the recipients would be taken is asked. One that is taken gets VERDICT_NONE with the
+                                reply's code; then RSET */
 };
 
 /* smtp_client_job_check - whether a job that came from another process can be said on the wire: lengths, counts, no control octet, no
@@ -135,7 +141,7 @@ struct smtp_client {
     struct smtp_client_pending pending[SMTP_CLIENT_PIPE_MAX];
     uint8_t say;                           /* what is to be said next (smtp/client_table.h) */
     uint8_t last_step, last_answer, last_move; /* of the last look-up, for a trace line */
-    bool lmtp;                             /* reserved: LHLO, and one answer a recipient after the content */
+    bool lmtp;                             /* LHLO, and one answer a recipient after the content */
     bool helo_only;                        /* EHLO is not tried */
     bool one_by_one;                       /* each command waits for the answer to the last, whatever is offered */
     uint8_t tls;                           /* enum smtp_client_tls */
@@ -163,6 +169,10 @@ void smtp_client_init(struct smtp_client *c, const struct smtp_client_config *co
 
 /* smtp_client_helo_only - right after init: say HELO, not EHLO. */
 void smtp_client_helo_only(struct smtp_client *c);
+
+/* smtp_client_lmtp - right after init: speak LMTP (RFC 2033). A job then has at most SMTP_CLIENT_PIPE_MAX recipients in one transaction; those beyond
+ * come back untried. */
+void smtp_client_lmtp(struct smtp_client *c);
 
 /* smtp_client_one_by_one - right after init: never pipeline. For a remote whose every answer is to be seen alone. */
 void smtp_client_one_by_one(struct smtp_client *c);

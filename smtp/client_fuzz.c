@@ -2,7 +2,7 @@
  * client_fuzz - random events for the client machine: replies good, bad and cut anywhere, ends, lateness, a process with little room.
  *
  * Asserted here is the law of the three ends (smtp/client.h): each recipient of a job is judged once, or not at all and then next_host is
- * set; nothing is delivered whose content's end was not submitted; after that end nothing goes to the next host in silence.
+ * set (by SMTP and by LMTP); nothing is delivered whose content's end was not submitted; after that end nothing goes to the next host in silence.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +92,7 @@ static void start(struct world *w)
     w->job.ret = what % 3;
     w->job.envid = BYTES("e");
     w->job.content_bytes = what * 10u;
+    w->job.probe = what % 7 == 3;
     memset(w->judged, 0, sizeof(w->judged));
     w->busy = true;
     w->end_submitted = false;
@@ -140,7 +141,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint32_t i = 0; i < RCPTS; i++) rcpt_put(&list, &r);
     w.job.rcpts = buf_bytes(&list);
     smtp_client_init(&w.c, &config, BYTES("me"), BYTES("mx[192.0.2.1]"), on_verdict, &w, w.now_ms);
-    if (event(&w) == 0) smtp_client_helo_only(&w.c);
+    uint8_t how = event(&w);
+    if (how == 0) smtp_client_helo_only(&w.c);
+    if (how % 4 == 1) smtp_client_lmtp(&w.c);
     smtp_client_use_tls(&w.c, (enum smtp_client_tls)(event(&w) % 3), BYTES("a policy"));
     while (cursor_left(&w.events) > 0) {
         on_event(&w);

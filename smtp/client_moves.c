@@ -15,6 +15,7 @@ static const uint8_t mail_steps[SMTP_CLIENT_STEP_COUNT] = {
     [SMTP_CLIENT_BANNER] = STEP_BANNER, [SMTP_CLIENT_EHLO] = STEP_EHLO, [SMTP_CLIENT_HELO] = STEP_HELO,
     [SMTP_CLIENT_STARTTLS] = STEP_STARTTLS, [SMTP_CLIENT_TLS] = STEP_TLS, [SMTP_CLIENT_MAIL] = STEP_MAIL,
     [SMTP_CLIENT_RCPT] = STEP_RCPT,     [SMTP_CLIENT_DATA] = STEP_DATA, [SMTP_CLIENT_BODY] = STEP_BODY, [SMTP_CLIENT_DOT] = STEP_DOT,
+    [SMTP_CLIENT_LHLO] = STEP_EHLO,     [SMTP_CLIENT_LDOT] = STEP_DOT,
     [SMTP_CLIENT_RSET] = STEP_RSET,     [SMTP_CLIENT_QUIT] = STEP_QUIT, [SMTP_CLIENT_IDLE] = STEP_IDLE,
 };
 
@@ -25,6 +26,7 @@ static struct bytes own_words(struct smtp_client *c, bool maybe_duplicate)
     if (c->last_answer == SMTP_ANSWER_GONE) BUF_LIT(&text, "lost connection with ");
     else if (c->last_answer == SMTP_ANSWER_LATE) BUF_LIT(&text, "conversation with ");
     else if (c->last_answer == SMTP_ANSWER_JUNK) BUF_LIT(&text, "protocol error: malformed or unexpected reply from ");
+    else if (c->last_answer == SMTP_ANSWER_421) BUF_LIT(&text, "service not available (421) at ");
     else BUF_LIT(&text, "protocol error: reply out of place from ");
     buf_put(&text, bytes_slice(c->host_name, 0, sizeof(c->text) / 2));
     if (c->last_answer == SMTP_ANSWER_LATE) BUF_LIT(&text, " timed out");
@@ -126,6 +128,7 @@ static void refuse_all(struct smtp_client *c, enum verdict_class class, struct s
 static void judge_one(struct smtp_client *c, const struct smtp_client_pending *p, enum verdict_class class)
 {
     struct verdict v = explain(c, class, SCOPE_RECIPIENT);
+    if (p->step == SMTP_CLIENT_LDOT && c->pending_count == 0) c->dirty = false; /* the last answer ends the transaction */
     if (c->rcpt_state[p->rcpt] != SMTP_RCPT_JUDGED) judge(c, p->rcpt, 1, &v);
 }
 
@@ -135,7 +138,7 @@ static void say_hello(struct smtp_client *c, const struct smtp_client_pending *p
 {
     (void)p;
     (void)fx;
-    c->say = c->helo_only ? SMTP_SAY_HELO : SMTP_SAY_EHLO;
+    c->say = c->lmtp ? SMTP_SAY_LHLO : c->helo_only ? SMTP_SAY_HELO : SMTP_SAY_EHLO;
 }
 
 static void say_helo(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
@@ -272,6 +275,12 @@ static void rcpt_ok(struct smtp_client *c, const struct smtp_client_pending *p, 
 {
     (void)fx;
     if (c->rcpt_state[p->rcpt] != SMTP_RCPT_OPEN) return;
+    if (c->job->probe) { /* that is all that was asked */
+        struct verdict v = {.class = VERDICT_NONE, .scope = SCOPE_RECIPIENT, .step = STEP_RCPT, .code = c->reply.code, .remote = true};
+        v.text = smtp_reply_text(&c->reply);
+        judge(c, p->rcpt, 1, &v);
+        return;
+    }
     c->rcpt_state[p->rcpt] = SMTP_RCPT_TAKEN;
     c->rcpt_taken++;
 }
@@ -311,10 +320,15 @@ static void mesg_close(struct smtp_client *c, const struct smtp_client_pending *
 }
 
 /* send_body - DATA was taken. When it was sent before we knew that no recipient would be, an empty content must follow, whose answer
- * says nothing about anybody (RFC 2920 3.1). */
+ * says nothing about anybody (RFC 2920 3.1). An LMTP server had to refuse DATA (RFC 2033 4.2), and owes no answer to what follows: it is left. */
 static void send_body(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
 {
     (void)p;
+    if (c->rcpt_taken == 0 && c->lmtp) {
+        struct verdict nobody = explain(c, VERDICT_NONE, SCOPE_NONE);
+        smtp_client_hang_up(c, &nobody, fx);
+        return;
+    }
     if (c->rcpt_taken == 0) {
         c->say = SMTP_SAY_EMPTY_DOT;
         return;
@@ -325,7 +339,7 @@ static void send_body(struct smtp_client *c, const struct smtp_client_pending *p
     fx->want_content = true;
 }
 
-/* delivered - the one move that says so. Every recipient that was taken; the others have been judged by their own answers. */
+/* delivered - the one move that says so for a whole message. Every recipient that was taken; the others have been judged by their own answers. */
 static void delivered(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
 {
     (void)fx;
@@ -336,12 +350,22 @@ static void delivered(struct smtp_client *c, const struct smtp_client_pending *p
     judge_rest(c, &v);
 }
 
+/* rcpt_delivered - the other one: an LMTP server has taken the message over for this recipient, whatever becomes of the others. */
+static void rcpt_delivered(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
+{
+    (void)fx;
+    must(p->step == SMTP_CLIENT_LDOT && c->last_answer == SMTP_ANSWER_2XX && c->reply.code / 100 == 2 && !c->early);
+    must(c->rcpt_state[p->rcpt] == SMTP_RCPT_TAKEN);
+    judge_one(c, p, VERDICT_DELIVERED);
+}
+
 /* maybe_dup - the content went out whole, and no clear answer came: the remote may have taken it (RFC 1047). Kept, and tried again. */
 static void maybe_dup(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
 {
     (void)p;
     struct verdict v = explain(c, VERDICT_LATER, SCOPE_MESSAGE);
     v.maybe_duplicate = true;
+    v.remote = false;
     v.text = own_words(c, true);
     judge_rest(c, &v);
     v.scope = SCOPE_SITE;
@@ -384,13 +408,15 @@ static void rule_out(struct smtp_client *c, struct enhanced e, const struct buf 
     judge_rest(c, &v);
 }
 
-/* leave_rest - recipients beyond what the remote takes in one transaction were not tried (RFC 9422 4). */
+/* leave_rest - recipients beyond what the remote takes in one transaction were not tried (RFC 9422 4), nor those whose answers the ring cannot hold. */
 static void leave_rest(struct smtp_client *c)
 {
-    struct verdict v = {.class = VERDICT_NONE, .step = STEP_RCPT, .text = BYTES("not tried: the host takes fewer recipients in one transaction")};
+    struct verdict v = {.class = VERDICT_NONE, .step = STEP_RCPT, .text = BYTES("not tried: fewer recipients fit into one transaction")};
+    uint32_t most = c->caps.rcpt_max > 0 ? c->caps.rcpt_max : c->job->rcpt_count;
+    if (c->lmtp && most > SMTP_CLIENT_PIPE_MAX) most = SMTP_CLIENT_PIPE_MAX;
     c->rcpt_limit = c->job->rcpt_count;
-    if (c->caps.rcpt_max == 0 || c->caps.rcpt_max >= c->rcpt_limit) return;
-    c->rcpt_limit = c->caps.rcpt_max;
+    if (most >= c->rcpt_limit) return;
+    c->rcpt_limit = most;
     judge(c, c->rcpt_limit, c->job->rcpt_count - c->rcpt_limit, &v);
 }
 

@@ -84,14 +84,14 @@ static void say_word(struct smtp_client *c, struct buf *out, struct bytes word, 
     smtp_client_push(c, step, 0);
 }
 
-/* say_flight - the next command of the job. DATA is left out when every recipient is known to be refused. */
+/* say_flight - the next command of the job. DATA is left out when every recipient is known to be refused, and when there is no message. */
 static void say_flight(struct smtp_client *c, struct buf *out)
 {
     if (!c->mail_sent) {
         say_mail(c, out);
     } else if (c->rcpt_sent < c->rcpt_limit) {
         say_rcpt(c, out);
-    } else if (c->pending_count == 0 && c->rcpt_taken == 0) {
+    } else if (c->job->probe || (c->pending_count == 0 && c->rcpt_taken == 0)) {
         c->say = SMTP_SAY_NOTHING;
     } else {
         say_word(c, out, BYTES("DATA"), BYTES(""), SMTP_CLIENT_DATA);
@@ -116,9 +116,10 @@ void smtp_client_speak(struct smtp_client *c, struct smtp_client_effects *fx)
         }
         switch (c->say) {
         case SMTP_SAY_EHLO:
+        case SMTP_SAY_LHLO:
             c->caps = (struct smtp_capabilities){0};
             c->ehlo_line_len = c->ehlo_lines = 0;
-            say_word(c, &fx->out, BYTES("EHLO "), c->helo_name, SMTP_CLIENT_EHLO);
+            say_word(c, &fx->out, c->lmtp ? BYTES("LHLO ") : BYTES("EHLO "), c->helo_name, c->lmtp ? SMTP_CLIENT_LHLO : SMTP_CLIENT_EHLO);
             break;
         case SMTP_SAY_HELO: say_word(c, &fx->out, BYTES("HELO "), c->helo_name, SMTP_CLIENT_HELO); break;
         case SMTP_SAY_STARTTLS: say_word(c, &fx->out, BYTES("STARTTLS"), BYTES(""), SMTP_CLIENT_STARTTLS); break;

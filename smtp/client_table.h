@@ -2,7 +2,8 @@
  * client_table - the client's side of the protocol on one screen: the step whose answer is awaited, what may come, and the move it makes.
  *
  * Private to the client machine (client.c drives, client_moves.c moves, client_say.c speaks) and its test. A row with a missing cell does
- * not compile. `delivered` stands in one cell only, `maybe_dup` in the three beside it; the test asserts both.
+ * not compile. Two cells say that mail was delivered: DOT on 2xx, and LDOT on 2xx for its recipient alone (LMTP, RFC 2033). `maybe_dup` stands
+ * beside these two only; the test asserts both.
  */
 #ifndef SMTP_CLIENT_TABLE_H
 #define SMTP_CLIENT_TABLE_H
@@ -10,7 +11,7 @@
 #include "smtp/client.h"
 
 #define SMTP_CLIENT_MOVES(M) \
-    M(say_hello)   /* EHLO, or HELO when that is all we may try */ \
+    M(say_hello)   /* EHLO, or LHLO, or HELO when that is all we may try */ \
     M(read_caps)   /* greeted, with what the remote offers */ \
     M(say_helo)    /* EHLO is not known there */ \
     M(greeted)     /* greeted, nothing is offered */ \
@@ -28,6 +29,7 @@
     M(site_temp)   /* all recipients later, because of the host */ \
     M(send_body)   /* content wanted */ \
     M(delivered)   /* the remote has taken the message over for every recipient that it took */ \
+    M(rcpt_delivered) /* the same for one recipient, by LMTP */ \
     M(maybe_dup)   /* the remote may have: later, perhaps twice */ \
     M(idle)        /* ready for the next message */ \
     M(say_quit)    /* nobody needs the connection */ \
@@ -40,6 +42,7 @@ enum smtp_client_move { SMTP_CLIENT_MOVES(SMTP_CLIENT_MOVE_ENUM) SMTP_MOVE_COUNT
     R(BANNER, 300, say_hello, next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "receiving the initial server greeting") /* 3.1, 4.5.3.2.1 */ \
     R(EHLO,   300, read_caps, next_host,  next_host, say_helo,  next_host,  next_host, helo_next, next_host, "performing the EHLO handshake")         /* 4.1.1.1 */ \
     R(HELO,   300, greeted,   next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "performing the HELO handshake")         /* 4.1.1.1 */ \
+    R(LHLO,   300, read_caps, next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "performing the LHLO handshake")         /* RFC 2033 4.1 */ \
     R(STARTTLS, 300, begin_tls, next_host, no_tls,   no_tls,    next_host,  next_host, next_host, next_host, "performing STARTTLS")                  /* 3207 4 */ \
     R(TLS,     60, next_host, next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "performing the TLS handshake")         /* 3207 4.1 */ \
     R(MAIL,   300, mail_ok,   site_temp,  mesg_temp, mesg_perm, site_temp,  site_temp, next_host, next_host, "sending MAIL FROM")                     /* 4.1.1.2 */ \
@@ -47,6 +50,7 @@ enum smtp_client_move { SMTP_CLIENT_MOVES(SMTP_CLIENT_MOVE_ENUM) SMTP_MOVE_COUNT
     R(DATA,   120, site_temp, send_body,  mesg_temp, mesg_perm, site_temp,  site_temp, next_host, next_host, "sending DATA command")                  /* 4.1.1.4 */ \
     R(BODY,   180, site_temp, site_temp,  mesg_temp, mesg_perm, site_temp,  site_temp, next_host, next_host, "sending message body")                  /* 4.5.3.2.5 */ \
     R(DOT,    600, delivered, mesg_close, mesg_temp, mesg_perm, mesg_close, maybe_dup, maybe_dup, maybe_dup, "sending end of data")                   /* 4.5.3.2.6, RFC 1047 */ \
+    R(LDOT,   600, rcpt_delivered, maybe_dup, rcpt_temp, rcpt_perm, maybe_dup, maybe_dup, maybe_dup, maybe_dup, "sending end of data")           /* RFC 2033 4.2: one answer a recipient */ \
     R(RSET,    60, idle,      close,      close,     close,     close,      close,     close,     close,     "sending RSET")                          /* 4.1.1.5 */ \
     R(QUIT,    10, close,     close,      close,     close,     close,      close,     close,     close,     "sending QUIT")                          /* 4.1.1.10 */ \
     R(IDLE,    60, close,     close,      close,     close,     close,      close,     close,     say_quit,  "being idle")                            /* 3.8 */
@@ -67,6 +71,7 @@ enum smtp_client_say {
     SMTP_SAY_NOTHING = 0,
     SMTP_SAY_EHLO,
     SMTP_SAY_HELO,
+    SMTP_SAY_LHLO,
     SMTP_SAY_STARTTLS,
     SMTP_SAY_FLIGHT,    /* MAIL, RCPTs and DATA of the job */
     SMTP_SAY_EMPTY_DOT, /* DATA was taken though no recipient was */

@@ -89,11 +89,13 @@ void box_rcpts(struct box *b, struct box_slot *s, uint32_t first, uint32_t count
     for (uint32_t i = first; i < first + count; i++) s->rcpts[i] = box_rcpt_pack(v->class, v->code, v->maybe_duplicate);
 }
 
-void box_dot_intent(struct box *b, struct box_slot *s)
+void box_dot_intent(struct box *b, struct box_slot *s, bool each)
 {
     (void)b;
     struct box_mark next = *newest(s);
     next.phase = BOX_AFTER;
+    next.each = each;
+    next.answers_sum = each ? sum_of_rcpts(s->answers, 0) : 0;
     next.rcpts_sum = sum_of_rcpts(s->rcpts, next.rcpt_count);
     s->bytes_len = 0;
     s->bytes_seen = 0;
@@ -106,7 +108,18 @@ void box_dot(struct box *b, struct box_slot *s, enum box_dot dot, uint16_t code)
     struct box_mark next = *newest(s);
     if (next.phase != BOX_AFTER || next.dot == dot) return;
     next.dot = (uint8_t)dot;
-    next.dot_code = code;
+    if (!next.each) next.dot_code = code;
+    put_mark(s, next);
+}
+
+/* The answer is stored beside those that count, and counts when the next mark says so. */
+void box_answer(struct box *b, struct box_slot *s, uint16_t code)
+{
+    (void)b;
+    struct box_mark next = *newest(s);
+    if (next.phase != BOX_AFTER || !next.each || next.dot != BOX_DOT_NOTHING || next.dot_code >= BOX_ANSWERS_MAX) return;
+    s->answers[next.dot_code++] = code;
+    next.answers_sum = sum_of_rcpts(s->answers, next.dot_code);
     put_mark(s, next);
 }
 
@@ -130,10 +143,10 @@ static bool is_zero(const struct box_slot *s)
 static bool view_rest(const struct box_slot *copy, struct box_view *v)
 {
     bool sane = copy->step < STEP_COUNT && copy->bytes_len <= BOX_BYTES_MAX && copy->parse_begin - copy->parse_end <= 1;
-    sane &= copy->peer.family == NET_NONE || copy->peer.family == NET_IPV4 || copy->peer.family == NET_IPV6;
+    sane &= copy->peer.family == NET_NONE || copy->peer.family == NET_UNIX || copy->peer.family == NET_IPV4 || copy->peer.family == NET_IPV6;
     v->identity = copy->identity;
     v->peer = copy->peer;
-    if (v->peer.family != NET_IPV4 && v->peer.family != NET_IPV6) v->peer = (struct net_address){0};
+    if (!sane) v->peer = (struct net_address){0};
     v->open = copy->parse_begin - copy->parse_end == 1;
     v->step = copy->step < STEP_COUNT ? (enum mail_step)copy->step : STEP_NONE;
     v->bytes = bytes_of(copy->bytes, copy->bytes_len < BOX_BYTES_MAX ? copy->bytes_len : (uint32_t)BOX_BYTES_MAX);
@@ -144,7 +157,9 @@ static bool view_rest(const struct box_slot *copy, struct box_view *v)
 static bool is_possible(const struct box_mark *m)
 {
     if (m->phase >= BOX_PHASE_COUNT || m->dot >= BOX_DOT_COUNT || m->rcpt_count > BOX_RCPTS_MAX || m->ended > 1) return false;
-    if (m->phase != BOX_AFTER && m->dot != BOX_DOT_NOTHING) return false;
+    if (m->phase != BOX_AFTER && (m->dot != BOX_DOT_NOTHING || m->each)) return false;
+    if (m->each > 1 || (!m->each && m->answers_sum != 0)) return false;
+    if (m->each) return m->dot_code <= BOX_ANSWERS_MAX && m->dot_code <= m->rcpt_count && (m->dot == BOX_DOT_NOTHING || m->dot == BOX_DOT_JUNK);
     return m->dot == BOX_DOT_CODE ? m->dot_code >= 200 && m->dot_code <= 599 : m->dot_code == 0;
 }
 
@@ -162,7 +177,10 @@ enum box_condition box_view(const struct box_slot *copy, struct box_view *v)
     v->attempt = v->phase == BOX_IDLE ? 0 : m->attempt;
     v->rcpt_count = m->rcpt_count;
     v->dot = (enum box_dot)m->dot;
-    v->dot_code = m->dot_code;
+    v->each = m->each;
+    v->dot_code = m->each ? 0 : m->dot_code;
+    v->answered = m->each ? m->dot_code : 0;
+    if (m->each && m->answers_sum == sum_of_rcpts(copy->answers, m->dot_code)) v->answers = copy->answers;
     v->ended = m->ended;
     if (v->phase == BOX_AFTER && m->rcpts_sum == sum_of_rcpts(copy->rcpts, m->rcpt_count)) v->rcpts = copy->rcpts;
     return BOX_SOUND;

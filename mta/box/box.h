@@ -26,6 +26,7 @@
 enum {
     BOX_SLOTS_MAX = 32768,      /* connections of the largest worker; the file is full of holes, only used slots cost memory */
     BOX_RCPTS_MAX = 640,        /* of one attempt: the manager gives out no more (mta/manager/attempts.c asserts it) */
+    BOX_ANSWERS_MAX = 256,      /* to one end of a message, by LMTP: what the client's ring can await (mta/deliver/session.c asserts it) */
     BOX_BYTES_MAX = 2048,       /* kept of what the remote said: a reply's longest line */
     BOX_PARSES = 64,            /* last looks at foreign octets, over all connections */
     BOX_HEADER_BYTES = 4096,
@@ -58,12 +59,12 @@ struct box_mark {
     uint32_t sequence;   /* the higher of two sound marks counts */
     uint32_t rcpts_sum;  /* over the recipients' verdicts, once DOT_INTENT is stored */
     uint16_t rcpt_count;
-    uint16_t dot_code;   /* 200..599 with BOX_DOT_CODE */
+    uint16_t dot_code;   /* 200..599 with BOX_DOT_CODE; with `each` how many answers there are */
     uint8_t phase;       /* enum box_phase */
     uint8_t dot;         /* enum box_dot */
     uint8_t ended;       /* nothing more will be stored for this connection */
-    uint8_t zero;
-    uint32_t zero_too;
+    uint8_t each;        /* LMTP: the end of the message has one answer for each recipient that was not judged before it, in their order */
+    uint32_t answers_sum; /* with `each`, over the answers */
     uint32_t sum;        /* over this mark and the identity of its slot */
 };
 
@@ -78,6 +79,7 @@ struct box_slot {
     struct net_address peer;         /* as the worker has it; for a receiver the only word on who its client was */
     struct box_mark marks[2];
     uint16_t rcpts[BOX_RCPTS_MAX];   /* stored before DOT_INTENT: answers to RCPT, and verdicts that needed none */
+    uint16_t answers[BOX_ANSWERS_MAX]; /* reply codes after DOT_INTENT, with `each` */
     uint8_t bytes[BOX_BYTES_MAX];
 };
 static_assert(sizeof(struct box_slot) <= BOX_SLOT_BYTES && sizeof(struct box_mark) == 32, "a slot must fit its place, and a mark have no holes");
@@ -124,8 +126,10 @@ void box_open(struct box *b, uint32_t index, uint64_t connection);
 void box_attempt(struct box *b, struct box_slot *s, uint64_t attempt, uint32_t rcpt_count);
 /* box_rcpts - a verdict for a run of recipients; ignored once DOT_INTENT is stored: from then on the answer to the dot speaks for the others. */
 void box_rcpts(struct box *b, struct box_slot *s, uint32_t first, uint32_t count, const struct verdict *v);
-/* box_dot_intent - before the send that holds the end of the message is submitted. */
-void box_dot_intent(struct box *b, struct box_slot *s);
+/* box_dot_intent - before the send that holds the end of the message is submitted; each = it has an answer for each recipient (LMTP). */
+void box_dot_intent(struct box *b, struct box_slot *s, bool each);
+/* box_answer - with `each`: the next of these answers. What cannot stand for one recipient alone (3yz, 421) is said by box_dot() with BOX_DOT_JUNK instead. */
+void box_answer(struct box *b, struct box_slot *s, uint16_t code);
 /* box_dot - what the answer to the dot is, so far. */
 void box_dot(struct box *b, struct box_slot *s, enum box_dot dot, uint16_t code);
 /* box_end - the connection is over. */
@@ -175,6 +179,9 @@ struct box_view { /* a slot's copy, judged; nothing in it is out of range, and a
     enum box_phase phase;
     enum box_dot dot;
     uint16_t dot_code;
+    bool each;                 /* LMTP; dot is BOX_DOT_NOTHING or BOX_DOT_JUNK */
+    uint32_t answered;         /* with `each`: how many answers */
+    const uint16_t *answers;   /* in the copy; NULL when their sum does not agree */
     bool ended;
     bool open;                 /* died inside a look at foreign octets */
     enum mail_step step;

@@ -18,9 +18,16 @@ static void check(const struct box_slot *copy)
     must(v.step < STEP_COUNT && v.bytes.len <= BOX_BYTES_MAX && v.rcpt_count <= BOX_RCPTS_MAX);
     for (uint32_t i = 0; i < v.bytes.len; i++) sum += v.bytes.ptr[i];
     for (uint32_t i = 0; v.rcpts && i < v.rcpt_count; i++) sum += v.rcpts[i];
+    if (v.each) must(v.answered <= BOX_ANSWERS_MAX && v.answered <= v.rcpt_count && v.dot != BOX_DOT_CODE);
     for (uint32_t spoiled = 0; spoiled < 2; spoiled++) {
         enum box_found found = box_found(c, &v, spoiled, 500, 3);
         enum box_rule plain = box_rule(found, false), suspect = box_rule(found, true);
+        if (plain == RULE_EACH) {
+            static uint16_t out[BOX_RCPTS_MAX];
+            must(c == BOX_SOUND && suspect == RULE_EACH && v.phase == BOX_AFTER && v.attempt == 500 && v.rcpt_count == 3);
+            box_each(&v, spoiled, out);
+            for (uint32_t i = 0; i < v.rcpt_count; i++) must((out[i] == 0) == ((v.rcpts[i] & BOX_RCPT_JUDGED) != 0));
+        }
         if (suspect == RULE_COMMIT) must(c == BOX_SOUND && v.dot_code / 100 == 2 && v.attempt == 500 && v.rcpts);
         if (plain == RULE_COMMIT) must(c == BOX_SOUND && v.dot == BOX_DOT_CODE && v.rcpts);
     }
@@ -39,8 +46,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct box_slot *s = box_slot(&box, 0);
         box_open(&box, 0, 9);
         box_attempt(&box, s, 500, 3);
-        if (data[1] % 2) box_dot_intent(&box, s);
-        if (data[1] % 4 == 3) box_dot(&box, s, BOX_DOT_CODE, 250);
+        bool each = data[1] & 8;
+        if (data[1] % 2) box_dot_intent(&box, s, each);
+        if (data[1] % 4 == 3 && each) box_answer(&box, s, 250);
+        else if (data[1] % 4 == 3) box_dot(&box, s, BOX_DOT_CODE, 250);
         slot = *s;
     }
     size_t at = (data[2] | (size_t)data[3] << 8) % sizeof slot, n = size - 4;

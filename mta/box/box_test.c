@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "mta/box/grants.h"
+#include "mta/box/rules.h"
 
 static struct box box;
 
@@ -62,7 +63,7 @@ static void test_box_view_follows_a_session_from_step_to_step(void **unused)
     struct verdict refused = {.class = VERDICT_NEVER, .code = 550};
     box_rcpts(&box, s, 1, 1, &refused);
 
-    box_dot_intent(&box, s);
+    box_dot_intent(&box, s, false);
     assert_int_equal(box_view(s, &v), BOX_SOUND);
     assert_true(v.phase == BOX_AFTER && v.dot == BOX_DOT_NOTHING && v.bytes.len == 0 && v.rcpts != NULL);
     assert_int_equal(v.rcpts[0], 0);
@@ -76,6 +77,44 @@ static void test_box_view_follows_a_session_from_step_to_step(void **unused)
     box_end(&box, s);
     assert_int_equal(box_view(s, &v), BOX_SOUND);
     assert_true(v.ended && v.dot_code == 250);
+}
+
+static void test_box_view_of_lmtp_has_each_answer_as_it_came(void **unused)
+{
+    (void)unused;
+    static uint16_t out[BOX_RCPTS_MAX];
+    struct box_view v;
+    struct box_slot *s = begin(5);
+    struct verdict refused = {.class = VERDICT_NEVER, .code = 550};
+    box_rcpts(&box, s, 1, 1, &refused);
+    box_dot_intent(&box, s, true);
+    assert_int_equal(box_view(s, &v), BOX_SOUND);
+    assert_true(v.each && v.answered == 0 && v.answers && v.dot == BOX_DOT_NOTHING && v.dot_code == 0);
+
+    box_answer(&box, s, 250);
+    box_answer(&box, s, 552);
+    struct box_slot torn = *s; /* died when the next answer was there, and its mark was not */
+    torn.answers[2] = 250;
+    assert_int_equal(box_view(&torn, &v), BOX_SOUND);
+    assert_true(v.answered == 2 && v.answers);
+    box_each(&v, false, out);
+    assert_true(box_rcpt_class(out[0]) == VERDICT_DELIVERED && box_rcpt_code(out[0]) == 250);
+    assert_int_equal(out[1], 0);
+    assert_true(box_rcpt_class(out[2]) == VERDICT_NEVER && box_rcpt_code(out[2]) == 552);
+    assert_int_equal(out[3], box_rcpt_pack(VERDICT_LATER, 0, true));
+    assert_int_equal(out[4], out[3]);
+    box_each(&v, true, out); /* a refusal that killed its reader is not believed */
+    assert_int_equal(box_rcpt_class(out[0]), VERDICT_DELIVERED);
+    assert_int_equal(out[2], box_rcpt_pack(VERDICT_LATER, 0, false));
+
+    box_dot(&box, s, BOX_DOT_JUNK, 0);
+    box_answer(&box, s, 250); /* nothing counts behind junk */
+    assert_int_equal(box_view(s, &v), BOX_SOUND);
+    assert_true(v.dot == BOX_DOT_JUNK && v.answered == 2);
+    struct box_slot copy = *s;
+    copy.answers[0] = 550;
+    assert_int_equal(box_view(&copy, &v), BOX_SOUND);
+    assert_null(v.answers);
 }
 
 static void test_box_parses_are_remembered_in_a_ring(void **unused)
@@ -114,7 +153,7 @@ static void test_box_view_of_a_torn_mark_is_the_one_before_it(void **unused)
 {
     (void)unused;
     struct box_slot *s = begin(1), before = *s;
-    box_dot_intent(&box, s);
+    box_dot_intent(&box, s, false);
     struct box_slot after = *s;
     for (uint32_t i = 0; i < 2; i++) {
         const uint8_t *old = (const uint8_t *)&before.marks[i], *new = (const uint8_t *)&after.marks[i];
@@ -150,7 +189,7 @@ static void test_box_view_of_a_scribble_is_spoiled_or_without_verdicts(void **un
     }
     struct box_slot *s = begin(2);
     struct box_view v;
-    box_dot_intent(&box, s);
+    box_dot_intent(&box, s, false);
     struct box_slot copy = *s;
     copy.rcpts[1] ^= 1;
     assert_int_equal(box_view(&copy, &v), BOX_SOUND);
@@ -235,6 +274,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_box_view_of_a_slot_that_was_never_used_is_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_box_view_follows_a_session_from_step_to_step, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_box_view_of_lmtp_has_each_answer_as_it_came, setup, teardown),
         cmocka_unit_test_setup_teardown(test_box_parses_are_remembered_in_a_ring, setup, teardown),
         cmocka_unit_test_setup_teardown(test_box_keep_keeps_the_beginning_of_a_long_reply, setup, teardown),
         cmocka_unit_test_setup_teardown(test_box_view_of_a_torn_mark_is_the_one_before_it, setup, teardown),

@@ -17,6 +17,7 @@ enum box_rule {
     RULE_COMMIT,          /* the verdict stands */
     RULE_REREAD,          /* a whole reply that nobody judged: read again in the quarantine worker */
     RULE_MAYBE_DUPLICATE, /* SMTP itself leaves it open (RFC 5321 4.5.3.2.6, RFC 1047): later, and said so */
+    RULE_EACH,            /* LMTP: each recipient by his own answer, box_each() */
     RULE_COUNT
 };
 
@@ -32,7 +33,9 @@ enum box_rule {
     R(AFTER_LATER,     COMMIT,               DEFER)           /* 3yz, 4yz: not taken */ \
     R(AFTER_REFUSED,   COMMIT,               DEFER)           /* 5yz */ \
     R(AFTER_JUNK,      MAYBE_DUPLICATE,      MAYBE_DUPLICATE) /* an answer that is no reply */ \
-    R(SPOILED,         MAYBE_DUPLICATE,      MAYBE_DUPLICATE) /* the slot, or the box around a slot that is missing, was scribbled over */
+    R(SPOILED,         MAYBE_DUPLICATE,      MAYBE_DUPLICATE) /* the slot, or the box around a slot that is missing, was scribbled over */ \
+    R(AFTER_SOME,      EACH,                 EACH)            /* LMTP: answers for some recipients, or for none; more may come */ \
+    R(AFTER_EACH,      EACH,                 EACH)            /* LMTP: an answer for each, or one after which no more can come */
 
 #define BOX_FOUND_ENUM(found, plain, suspect) FOUND_##found,
 enum box_found { BOX_RULES(BOX_FOUND_ENUM) FOUND_COUNT };
@@ -46,6 +49,12 @@ enum box_found { BOX_RULES(BOX_FOUND_ENUM) FOUND_COUNT };
  */
 enum box_found box_found(enum box_condition condition, const struct box_view *v, bool spoiled, uint64_t attempt, uint32_t rcpt_count);
 enum box_rule box_rule(enum box_found found, bool suspect);
+/*
+ * box_each - of an LMTP attempt (FOUND_AFTER_SOME, FOUND_AFTER_EACH): what each recipient gets, packed as in a box. 0 = judged before the end of the message,
+ * not by its answers. Who has no answer may have the message; a refusal that killed its reader (suspect) is not believed, and comes out as VERDICT_LATER
+ * without code.
+ */
+void box_each(const struct box_view *v, bool suspect, uint16_t out[BOX_RCPTS_MAX]);
 /* box_found_name - "BEFORE_DOT", for crash records and tests. */
 const char *box_found_name(enum box_found found);
 

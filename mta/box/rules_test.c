@@ -19,7 +19,7 @@ static void at_before(struct box_slot *s) { box_attempt(&box, s, ATTEMPT, RCPTS)
 static void at_after(struct box_slot *s)
 {
     at_before(s);
-    box_dot_intent(&box, s);
+    box_dot_intent(&box, s, false);
 }
 static void said(struct box_slot *s, struct bytes words)
 {
@@ -41,6 +41,28 @@ static void at_three(struct box_slot *s) { said(s, BYTES("354 go on\r\n")); }
 static void at_later(struct box_slot *s) { said(s, BYTES("451 later\r\n")); }
 static void at_refused(struct box_slot *s) { said(s, BYTES("554 no\r\n")); }
 static void at_junk(struct box_slot *s) { said(s, BYTES("OK\r\n")); }
+static void lmtp(struct box_slot *s, uint32_t answers)
+{
+    struct verdict refused = {.class = VERDICT_NEVER, .code = 550};
+    at_before(s);
+    box_rcpts(&box, s, 0, 1, &refused);
+    box_dot_intent(&box, s, true);
+    for (uint32_t i = 0; i < answers; i++) box_answer(&box, s, 250);
+}
+static void at_lmtp_silent(struct box_slot *s) { lmtp(s, 0); }
+static void at_lmtp_some(struct box_slot *s) { lmtp(s, 1); }
+static void at_lmtp_each(struct box_slot *s) { lmtp(s, 2); }
+static void at_lmtp_junk(struct box_slot *s)
+{
+    lmtp(s, 1);
+    box_dot(&box, s, BOX_DOT_JUNK, 0);
+}
+static void at_lmtp_too_many(struct box_slot *s) { lmtp(s, 3); }
+static void at_lmtp_scribbled(struct box_slot *s)
+{
+    lmtp(s, 2);
+    s->answers[1] = 251;
+}
 static void at_scribble(struct box_slot *s)
 {
     at_after(s);
@@ -74,6 +96,12 @@ static const struct row {
     {"a 4yz", at_later, ATTEMPT, false, FOUND_AFTER_LATER, RULE_COMMIT, RULE_DEFER},
     {"a 5yz", at_refused, ATTEMPT, false, FOUND_AFTER_REFUSED, RULE_COMMIT, RULE_DEFER},
     {"junk", at_junk, ATTEMPT, false, FOUND_AFTER_JUNK, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},
+    {"LMTP, silence", at_lmtp_silent, ATTEMPT, false, FOUND_AFTER_SOME, RULE_EACH, RULE_EACH},
+    {"LMTP, one of two answers", at_lmtp_some, ATTEMPT, false, FOUND_AFTER_SOME, RULE_EACH, RULE_EACH},
+    {"LMTP, two of two answers", at_lmtp_each, ATTEMPT, false, FOUND_AFTER_EACH, RULE_EACH, RULE_EACH},
+    {"LMTP, an answer and junk", at_lmtp_junk, ATTEMPT, false, FOUND_AFTER_EACH, RULE_EACH, RULE_EACH},
+    {"LMTP, more answers than recipients", at_lmtp_too_many, ATTEMPT, false, FOUND_SPOILED, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},
+    {"LMTP, scribbled answers", at_lmtp_scribbled, ATTEMPT, false, FOUND_SPOILED, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},
     {"scribbled marks", at_scribble, ATTEMPT, false, FOUND_SPOILED, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},
     {"scribbled verdicts", at_scribbled_rcpts, ATTEMPT, false, FOUND_SPOILED, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},
     {"another count of recipients", at_other_count, ATTEMPT, false, FOUND_SPOILED, RULE_MAYBE_DUPLICATE, RULE_MAYBE_DUPLICATE},

@@ -123,6 +123,9 @@ static void check_routes(struct loader *l, bool *strangers)
             all = r;
         }
         if (names_recipients(l, r)) *strangers = true;
+        if (r->check == CHECK_LMTP && r->action != ACTION_LMTP) {
+            CONFIG_ERROR(l, route_place(l, r), BYTES("route `"), image_bytes_of(l, r->name), BYTES("' has `recipient-check lmtp' without `lmtp'"));
+        }
     }
     if (l->routes.count == 0) CONFIG_ERROR(l, whole_file,
                                            BYTES("there is no route; expected at least one, such as route default { match any; mx }"));

@@ -15,7 +15,7 @@
 #include "base/net.h"
 
 enum { CONFIG_MAGIC = 0x424b4346, CONFIG_IMAGE_VERSION = 1 };
-enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
+enum { CONFIG_RELAYS_MAX = 8, /* hosts of one relay: who has more uses MX */ CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
 
 struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
 struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
@@ -77,7 +77,10 @@ struct config_auth { /* auth NAME { ... } */
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
-enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT };
+enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, ACTION_DISCARD, ACTION_REJECT, ACTION_LMTP, ACTION_LOCAL, ACTION_TRANSPORT };
+/* What an LMTP server's "mailbox is full" (x.2.2, 552) means: what its code says; later; never. */
+enum config_check { CHECK_NONE = 0, CHECK_LMTP, CHECK_TABLE };
+enum config_full { FULL_AS_IS = 0, FULL_DEFER, FULL_BOUNCE };
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
 
 /* What one `match` line asks for; several words on a line are alternatives of one kind; several lines must all hold. */
@@ -94,13 +97,28 @@ struct config_match {
 /* How much TLS a route wants. */
 enum config_route_tls { ROUTE_TLS_DEFAULT = 0, ROUTE_TLS_OFF, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY };
 
+struct config_relay { /* one host of a relay; they are tried in order */
+    struct config_text host;
+    bool is_address;
+    bool tls_first;              /* smtps: */
+    uint16_t port;
+    struct net_address address;  /* when it is one; port set */
+};
+
 struct config_route { /* route NAME { ... }, in file order */
     struct config_text name;
     struct config_list matches;  /* struct config_match; all must hold */
     uint8_t action;              /* enum config_action */
     uint8_t family;              /* enum config_family */
     bool eight_bit_convert;      /* reserved: `8bit convert` is refused as not supported yet */
-    struct config_text relay_host;   /* RELAY: name or address text, without brackets */
+    bool local_mbox;                 /* LOCAL: into an mbox; else into a Maildir in the home folder */
+    struct config_text local_path;   /* LOCAL: name of the Maildir in the home folder, or the absolute path of the folder of mboxes */
+    uint8_t check;                   /* enum config_check: how a recipient is looked up at RCPT */
+    uint32_t check_table;            /* CHECK_TABLE: its place in config.tables */
+    uint8_t mailbox_full;            /* LMTP: enum config_full */
+    struct config_text relay_host;   /* RELAY, LMTP: name or address text, without brackets; or the path of a Unix socket, and relay_address of NET_UNIX */
+    struct config_list relays;       /* RELAY: struct config_relay, all of them; what stands beside is the first */
+    uint32_t transport_table;        /* TRANSPORT: its place in config.tables */
     uint16_t relay_port;
     bool relay_is_address;
     struct net_address relay_address;/* when it is one; port set */
@@ -167,6 +185,8 @@ struct config {
     struct config_text mail_domain;   /* mail-domain NAME: behind local parts alone of sendmail(1); hostname when not given */
     struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
     struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
+    struct config_text always_bcc;    /* always-bcc ADDRESS: gets a copy of all mail that clients send; empty = nobody */
+    uint32_t sender_bcc_table, rcpt_bcc_table; /* sender-bcc, recipient-bcc TABLE: its place in tables + 1; 0 = none */
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */

@@ -81,8 +81,11 @@ enum {
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
     V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
+    V(TOP, "always-bcc", MAILBOX, always_bcc, "", 0, 0, "Who gets a copy of every message that comes in, without being named in it.") \
+    S(TOP, "sender-bcc", sender_bcc, "TABLE", 0, "The same by sender: address or @domain, and who gets the copies.") \
+    S(TOP, "recipient-bcc", recipient_bcc, "TABLE", 0, "The same by recipient.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of twelve user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of thirteen user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") \
     L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
@@ -102,8 +105,13 @@ enum {
     \
     S(ROUTE, "match", match, "any | local | trusted | authenticated | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket; authenticated clients are trusted too. Kinds without words may be joined: authenticated or local.") \
-    S(ROUTE, "relay", relay, "smtp://HOST:PORT | smtps://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given; smtps begins with TLS, and its port is 465. A block behind it may say tls off | opportunistic | encrypt | verify, and dane beside opportunistic or encrypt; opportunistic for smtp and encrypt for smtps when not given.") \
+    S(ROUTE, "relay", relay, "smtp://HOST:PORT ... | smtps://HOST:PORT ...", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given; smtps begins with TLS, and its port is 465. Of several hosts (8 at most) the next is tried when those before it cannot be reached; all are smtp, or all smtps. A block behind it may say tls off | opportunistic | encrypt | verify, and dane beside opportunistic or encrypt; opportunistic for smtp and encrypt for smtps when not given.") \
+    S(ROUTE, "transport", transport, "TABLE", 0, "Send where the table says, by address, domain, or .domain: smtp:[HOST]:PORT, smtp:DOMAIN, lmtp:[HOST]:PORT, discard:. Mail that is not in it goes by MX.") \
     S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain. A block behind it may say tls, with the words of relay; opportunistic when not given.") \
+    S(ROUTE, "lmtp", lmtp, "unix:PATH | inet:HOST:PORT", 0, "Deliver by LMTP to a mailbox server such as Dovecot; the port is 24 when not given.") \
+    C(ROUTE, "mailbox-full", "as-is defer bounce", mailbox_full, "as-is", "What an LMTP server's answer that a mailbox is full means: what its code says, try later, or return to the sender at once.") \
+    S(ROUTE, "recipient-check", recipient_check, "lmtp | TABLE", 0, "Refuse unknown recipients at RCPT: ask the route's LMTP server, or look in a table (address, local part, or @domain).") \
+    S(ROUTE, "local", local, "maildir [NAME] | mbox [FOLDER]", 0, "Deliver as the user of this host whose name is the local part: into a Maildir of the home folder (Maildir when not given), or the user's file in a folder of mboxes (/var/mail).") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
     S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \
@@ -116,7 +124,7 @@ enum {
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
     S(ROUTE, "rewrite", rewrite, "TABLE ...", 0, "Tables in which recipients are looked up before they are delivered: aliases, virtual addresses, @domain for all others. Values are looked up again.") \
     S(ROUTE, "sub-address", sub_address, "CHARACTER", 0, "What stands between a user and a detail that does not count for delivery, such as +. Nothing when not given.") \
-    L(ROUTE, "pool") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
+    L(ROUTE, "pool") \
     L(RELAY, "auth") S(RELAY, "tls", relay_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
     S(MX, "tls", mx_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
     \

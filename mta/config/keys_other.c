@@ -7,6 +7,7 @@
 
 #include "mta/config/load.h"
 #include "mta/config/values.h"
+#include "smtp/address.h"
 #include "smtp/rewrite.h"
 
 enum { CONFIG_VERSION = 1 };
@@ -314,4 +315,65 @@ void show_key_envelope_from(const struct config *c, const void *owner, struct bu
         put_word(out, config_bytes(c, rules[i].target));
         buf_put_c(out, '\n');
     }
+}
+
+/* ---- copies ---- */
+
+/* copies_valid - every value of a table is an address, or there is nobody to send the copy to. */
+static bool copies_valid(struct loader *l, const struct table *t)
+{
+    for (uint32_t i = 0; i < t->entries.count; i++) {
+        const struct table_entry *e = ARRAY_ITEM(&t->entries, i, struct table_entry);
+        struct bytes value = image_bytes_of(l, e->value);
+        struct smtp_address address;
+        if (smtp_mailbox_parse(value, true, &address) == SMTP_ADDRESS_OK && address.domain.len > 0) continue;
+        CONFIG_ERROR(l, e->place, BYTES("`"), value, BYTES("' is no address; expected one such as archive@example.org"));
+        return false;
+    }
+    return true;
+}
+
+static uint32_t read_copies(struct loader *l, const struct grammar_statement *s)
+{
+    if (!take_words(l, s, 1, 1, BYTES("the name of a table"))) return 0;
+    struct bytes word = word_of(l, s, 1);
+    const struct table *t = find_table(l, word);
+    if (!t) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), word_of(l, s, 0), BYTES("' is `"), word, BYTES("'; expected the name of a table"));
+    } else if (t->kept.format == CONFIG_TABLE_REGEX || t->kept.format == CONFIG_TABLE_ALIASES) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("table `"), word, BYTES("' has a format that cannot be used here; expected plain or postfix"));
+    } else if (copies_valid(l, t)) {
+        return (uint32_t)(t - ARRAY_ITEM(&l->tables, 0, struct table)) + 1;
+    }
+    return 0;
+}
+
+void read_key_sender_bcc(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    ((struct config *)owner)->sender_bcc_table = read_copies(l, s);
+}
+
+void read_key_recipient_bcc(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    ((struct config *)owner)->rcpt_bcc_table = read_copies(l, s);
+}
+
+static void show_copies(const struct config *c, const char *key, uint32_t table, struct buf *out)
+{
+    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
+    if (table == 0 || !tables || table > c->tables.count) return;
+    buf_put_cstr(out, key);
+    buf_put_c(out, ' ');
+    buf_put(out, config_bytes(c, tables[table - 1].name));
+    buf_put_c(out, '\n');
+}
+
+void show_key_sender_bcc(const struct config *c, const void *owner, struct buf *out)
+{
+    show_copies(c, "sender-bcc", ((const struct config *)owner)->sender_bcc_table, out);
+}
+
+void show_key_recipient_bcc(const struct config *c, const void *owner, struct buf *out)
+{
+    show_copies(c, "recipient-bcc", ((const struct config *)owner)->rcpt_bcc_table, out);
 }

@@ -2,13 +2,16 @@
  * keys_route - the statements of a route: what it matches, and what it does.
  */
 #include <stddef.h>
+#include <sys/un.h>
 
+#include "mta/config/hop.h"
 #include "mta/config/load.h"
 #include "mta/config/values.h"
 #include "smtp/address.h"
 
 enum {
     RELAY_PORT_DEFAULT = 25, RELAY_PORT_TLS = 465,
+    LMTP_PORT_DEFAULT = 24,      /* RFC 2033 5: not 25; 24 is what others use */
     REJECT_TEXT_BYTES_MAX = 400, /* with "550 " and a recipient of 256 it stays below a reply line of 512 twice over */
 };
 
@@ -112,6 +115,8 @@ void read_key_match(struct loader *l, const struct grammar_statement *s, void *o
 static const struct bytes action_names[] = {
     [ACTION_NONE] = BYTES_INIT(""),           [ACTION_RELAY] = BYTES_INIT("relay"),     [ACTION_MX] = BYTES_INIT("mx"),
     [ACTION_MAILDIR] = BYTES_INIT("maildir"), [ACTION_DISCARD] = BYTES_INIT("discard"), [ACTION_REJECT] = BYTES_INIT("reject"),
+    [ACTION_LMTP] = BYTES_INIT("lmtp"),       [ACTION_LOCAL] = BYTES_INIT("local"),
+    [ACTION_TRANSPORT] = BYTES_INIT("transport"),
 };
 
 static void set_action(struct loader *l, const struct grammar_statement *s, struct config_route *r, enum config_action action)
@@ -122,23 +127,43 @@ static void set_action(struct loader *l, const struct grammar_statement *s, stru
     r->action = (uint8_t)action;
 }
 
-static bool host_and_port(struct bytes text, struct config_route *r, struct bytes *host)
+/* host_and_port - brackets stand round IPv6 and nothing else here. */
+static bool host_and_port(struct bytes text, uint16_t default_port, struct config_relay *r, struct bytes *host)
 {
-    uint32_t colon = bytes_find_last(text, ':');
+    struct hop h = {0};
     bool literal = text.len > 0 && text.ptr[0] == '[';
-    bool has_port = colon < text.len && !(literal && bytes_find(text, ']') > colon);
-    uint64_t port = r->relay_tls_first ? (uint64_t)RELAY_PORT_TLS : (uint64_t)RELAY_PORT_DEFAULT;
-    if (has_port && (!bytes_to_u64(bytes_from(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) return false;
-    *host = has_port ? bytes_slice(text, 0, colon) : text;
-    if (literal) {
-        if (host->ptr[host->len - 1] != ']') return false;
-        *host = bytes_slice(*host, 1, host->len - 2);
+    if (!hop_host_port(text, default_port, &h) || (literal && !(h.is_address && h.address.family == NET_IPV6))) return false;
+    *r = (struct config_relay){.is_address = h.is_address, .port = h.port, .address = h.address};
+    *host = h.host;
+    return true;
+}
+
+/* set_first - what a route says of itself is its first host. */
+static void set_first(struct config_route *r, const struct config_relay *first)
+{
+    r->relay_host = first->host;
+    r->relay_port = first->port;
+    r->relay_is_address = first->is_address;
+    r->relay_address = first->address;
+}
+
+static bool read_relay(struct loader *l, const struct grammar_statement *s, uint32_t n, struct config_relay *out)
+{
+    struct bytes url = word_of(l, s, n), host;
+    if (bytes_starts(url, BYTES("lmtp:"))) {
+        CONFIG_ERROR(l, place_of(l, s, n), BYTES("`lmtp:' in relay; expected the action lmtp instead, such as lmtp unix:/run/dovecot/lmtp"));
+        return false;
     }
-    r->relay_port = (uint16_t)port;
-    r->relay_is_address = net_parse_ip(*host, &r->relay_address);
-    r->relay_address.port = (uint16_t)port;
-    if (literal) return r->relay_is_address && r->relay_address.family == NET_IPV6;
-    return r->relay_is_address ? r->relay_address.family == NET_IPV4 : smtp_domain_valid(*host, false);
+    bool tls_first = bytes_starts(url, BYTES("smtps://"));
+    uint16_t port = tls_first ? RELAY_PORT_TLS : RELAY_PORT_DEFAULT;
+    if (!(tls_first || bytes_starts(url, BYTES("smtp://"))) || !host_and_port(bytes_from(url, tls_first ? 8 : 7), port, out, &host)) {
+        CONFIG_ERROR(l, place_of(l, s, n), BYTES("`relay' is `"), url,
+                     BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
+        return false;
+    }
+    out->host = image_text(l, host);
+    out->tls_first = tls_first;
+    return true;
 }
 
 void read_key_relay(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -148,23 +173,81 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     plain.has_block = false;
     set_action(l, s, r, ACTION_RELAY);
     if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY, owner);
-    if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
-    struct bytes url = word_of(l, s, 1), host;
-    r->relay_tls_first = bytes_starts(url, BYTES("smtps://"));
-    if (bytes_starts(url, BYTES("lmtp:"))) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
-                     BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
+    struct config_relay relays[CONFIG_RELAYS_MAX] = {{.port = 0}};
+    if (!take_words(l, &plain, 1, CONFIG_RELAYS_MAX, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
+    for (uint32_t i = 1; i < s->word_count; i++) {
+        if (!read_relay(l, s, i, &relays[i - 1])) return;
+        if (relays[i - 1].tls_first == relays[0].tls_first) continue;
+        CONFIG_ERROR(l, place_of(l, s, i), BYTES("smtp: and smtps: in one relay; expected all hosts the same way"));
         return;
     }
-    if (!(r->relay_tls_first || bytes_starts(url, BYTES("smtp://"))) || !host_and_port(bytes_from(url, r->relay_tls_first ? 8 : 7), r, &host)) {
-        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
-                     BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
-        return;
-    }
+    r->relays = image_list(l, relays, s->word_count - 1, sizeof relays[0]);
+    r->relay_tls_first = relays[0].tls_first;
+    set_first(r, &relays[0]);
     if (r->tls == ROUTE_TLS_DEFAULT) r->tls = r->relay_tls_first ? ROUTE_TLS_ENCRYPT : ROUTE_TLS_OPPORTUNISTIC;
     if (r->relay_tls_first && r->tls < ROUTE_TLS_ENCRYPT)
         CONFIG_ERROR(l, s->place, BYTES("smtps: begins with TLS; expected tls encrypt or tls verify"));
-    r->relay_host = image_text(l, host);
+}
+
+/* hops_valid - whether every value of a table says where mail goes. */
+static bool hops_valid(struct loader *l, const struct table *t)
+{
+    enum { VALUE_BYTES_MAX = 200 }; /* with the route's name it is the name of a destination */
+    for (uint32_t i = 0; i < t->entries.count; i++) {
+        const struct table_entry *e = ARRAY_ITEM(&t->entries, i, struct table_entry);
+        struct bytes value = image_bytes_of(l, e->value);
+        struct hop h;
+        if (value.len <= VALUE_BYTES_MAX && hop_parse(value, &h)) continue;
+        CONFIG_ERROR(l, e->place, BYTES("`"), value, BYTES("' is no transport; expected smtp:[HOST]:PORT, smtp:DOMAIN, lmtp:[HOST]:PORT or discard:"));
+        return false;
+    }
+    return true;
+}
+
+void read_key_transport(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_TRANSPORT);
+    if (!take_words(l, s, 1, 1, BYTES("the name of a table"))) return;
+    struct bytes word = word_of(l, s, 1);
+    const struct table *t = find_table(l, word);
+    if (!t) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`transport' is `"), word, BYTES("'; expected the name of a table"));
+    } else if (t->kept.format == CONFIG_TABLE_REGEX || t->kept.format == CONFIG_TABLE_ALIASES) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("table `"), word, BYTES("' has a format that `transport' cannot use; expected plain or postfix"));
+    } else if (hops_valid(l, t)) {
+        r->transport_table = (uint32_t)(t - ARRAY_ITEM(&l->tables, 0, struct table));
+    }
+}
+
+enum { UNIX_PATH_BYTES_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
+
+void read_key_lmtp(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_LMTP);
+    if (!take_words(l, s, 1, 1, BYTES("unix:PATH, inet:HOST or inet:HOST:PORT"))) return;
+    struct bytes word = word_of(l, s, 1), host;
+    if (bytes_starts(word, BYTES("unix:"))) {
+        struct bytes path = bytes_from(word, 5);
+        if (!value_path_valid(path) || path.len < 2 || path.len > UNIX_PATH_BYTES_MAX) {
+            CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp' is `"), word,
+                         BYTES("'; expected behind unix: an absolute path of at most 107 octets, without . or .. in it"));
+            return;
+        }
+        r->relay_is_address = true;
+        r->relay_address = net_of_path(path);
+        r->relay_host = image_text(l, path);
+        return;
+    }
+    struct config_relay only;
+    if (!bytes_starts(word, BYTES("inet:")) || !host_and_port(bytes_from(word, 5), LMTP_PORT_DEFAULT, &only, &host)) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`lmtp' is `"), word,
+                     BYTES("'; expected unix:PATH, inet:HOST or inet:HOST:PORT (an IPv6 address in brackets)"));
+        return;
+    }
+    only.host = image_text(l, host);
+    set_first(r, &only);
 }
 
 void read_key_mx(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -207,6 +290,48 @@ void read_key_maildir(struct loader *l, const struct grammar_statement *s, void 
     } else {
         r->maildir = image_text(l, path);
     }
+}
+
+void read_key_recipient_check(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (!take_words(l, s, 1, 1, BYTES("lmtp or the name of a table"))) return;
+    struct bytes word = word_of(l, s, 1);
+    const struct table *t = find_table(l, word);
+    if (!t && bytes_equal(word, BYTES("lmtp"))) {
+        r->check = CHECK_LMTP;
+    } else if (!t) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`recipient-check' is `"), word, BYTES("'; expected lmtp or the name of a table"));
+    } else if (t->kept.format == CONFIG_TABLE_REGEX) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("table `"), word, BYTES("' has regular expressions, which `recipient-check' cannot use"));
+    } else {
+        r->check = CHECK_TABLE;
+        r->check_table = (uint32_t)(t - ARRAY_ITEM(&l->tables, 0, struct table));
+    }
+}
+
+/* one_name - a file name below a home folder. */
+static bool one_name(struct bytes word)
+{
+    return word.len > 0 && word.len <= 255 && bytes_find(word, '/') == word.len && !bytes_equal(word, BYTES(".")) && !bytes_equal(word, BYTES(".."));
+}
+
+void read_key_local(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    set_action(l, s, r, ACTION_LOCAL);
+    if (!take_words(l, s, 1, 2, BYTES("maildir, maildir NAME, mbox or mbox FOLDER"))) return;
+    struct bytes word = word_of(l, s, 1), path = s->word_count > 2 ? word_of(l, s, 2) : (struct bytes){0};
+    r->local_mbox = bytes_equal(word, BYTES("mbox"));
+    if (!r->local_mbox && !bytes_equal(word, BYTES("maildir"))) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`local' is `"), word, BYTES("'; expected maildir or mbox"));
+        return;
+    }
+    if (path.len == 0) path = r->local_mbox ? BYTES("/var/mail") : BYTES("Maildir");
+    if (r->local_mbox ? value_path_valid(path) && path.len > 1 : one_name(path)) r->local_path = image_text(l, path);
+    else CONFIG_ERROR(l, place_of(l, s, 2), BYTES("`local "), word, BYTES("' has `"), path,
+                      r->local_mbox ? BYTES("'; expected an absolute path without . or .. in it")
+                                    : BYTES("'; expected the name of a folder in the home folder"));
 }
 
 void read_key_discard(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -370,77 +495,4 @@ void show_key_match(const struct config *c, const void *owner, struct buf *out)
         buf_put(out, config_bytes(c, matches[i].words));
         buf_put_c(out, '\n');
     }
-}
-
-void show_key_relay(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_RELAY) return;
-    bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
-    buf_put_cstr(out, r->relay_tls_first ? "    relay smtps://" : "    relay smtp://");
-    if (literal) buf_put_c(out, '[');
-    buf_put(out, config_bytes(c, r->relay_host));
-    buf_put_cstr(out, literal ? "]:" : ":");
-    buf_put_u64(out, r->relay_port);
-    show_route_tls(r, out);
-}
-
-static void show_action(const void *owner, enum config_action action, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != action) return;
-    BUF_LIT(out, "    ");
-    buf_put(out, action_names[action]);
-    if (action == ACTION_MX) show_route_tls(r, out);
-    else buf_put_c(out, '\n');
-}
-
-void show_key_mx(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    show_action(owner, ACTION_MX, out);
-}
-
-void show_key_discard(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    show_action(owner, ACTION_DISCARD, out);
-}
-
-void show_key_maildir(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_MAILDIR) return;
-    BUF_LIT(out, "    maildir ");
-    put_word(out, config_bytes(c, r->maildir));
-    buf_put_c(out, '\n');
-}
-
-void show_key_reject(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    if (r->action != ACTION_REJECT) return;
-    BUF_LIT(out, "    reject ");
-    buf_put_u64(out, r->reject_code);
-    buf_put_c(out, ' ');
-    put_word(out, config_bytes(c, r->reject_text));
-    buf_put_c(out, '\n');
-}
-
-void show_key_source(const struct config *c, const void *owner, struct buf *out)
-{
-    const struct config_route *r = owner;
-    (void)c;
-    if (r->source_ipv4.family == NET_NONE && r->source_ipv6.family == NET_NONE) return;
-    BUF_LIT(out, "    source");
-    if (r->source_ipv4.family != NET_NONE) buf_put_c(out, ' '), net_print_ip(out, &r->source_ipv4);
-    if (r->source_ipv6.family != NET_NONE) buf_put_c(out, ' '), net_print_ip(out, &r->source_ipv6);
-    buf_put_c(out, '\n');
-}
-
-void show_key_eight_bit(const struct config *c, const void *owner, struct buf *out)
-{
-    (void)c;
-    (void)owner;
-    BUF_LIT(out, "    8bit as-is\n");
 }

@@ -250,7 +250,7 @@ static void check_route(struct loader *l, const struct grammar_statement *s, con
     }
     if (draft->route.action == ACTION_NONE) {
         CONFIG_ERROR(l, s->place, BYTES("route `"), name,
-                     BYTES("' lacks an action; expected one of relay, mx, maildir, discard, reject"));
+                     BYTES("' lacks an action; expected one of relay, mx, transport, lmtp, local, maildir, discard, reject"));
     }
 }
 

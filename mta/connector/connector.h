@@ -31,7 +31,8 @@ struct race {                  /* one CONNECT: addresses tried in order, the fir
     uint64_t connection;       /* the manager's */
     uint16_t worker, route;
     uint32_t worker_epoch;
-    bool from_mx, helo_only;
+    bool from_mx, helo_only, lmtp;
+    bool unix_asked;           /* the master is making it */
     bool forbidden_only;       /* every address so far was refused by policy */
     uint64_t began_us, deadline_ms, next_ms;
     uint32_t address_count, next_address;
@@ -69,6 +70,8 @@ bool policy_allows(const struct connector *c, const struct net_address *target, 
 
 /* race.c */
 void race_begin(struct connector *c, const struct ipc_connect *m);
+/* race_unix - the master's answer; fd is -1 when there is none, else taken. */
+void race_unix(struct connector *c, const struct ipc_unix_made *m, int fd);
 void race_cancel(struct connector *c, uint64_t connection);
 void race_ready(struct connector *c, const struct ring_event *e);
 void race_timers(struct connector *c);

@@ -4,8 +4,8 @@
  * Purpose      The door out: makes, binds, checks and connects sockets; hands each to the worker that is to use it.
  * Runs as      _mta-connector; one process
  * Inherits     control channel, configuration, log
- * Talks to     manager: CONNECT, CONNECT_CANCEL in; CONNECTED, FAILED out      deliver: SOCKET out
- * May do       TCP sockets, to the ports that the configuration names; never reads a byte from one
+ * Talks to     manager: CONNECT, CONNECT_CANCEL in; CONNECTED, FAILED out      deliver: SOCKET out      master: UNIX_ASK out, UNIX_MADE in
+ * May do       TCP sockets, to the ports that the configuration names; never reads a byte from one. Unix sockets of routes are made by the master
  * Holds        connections being made (RACES_MAX), this machine's addresses
  * If it dies   what was being connected is asked for again; sockets that workers have are theirs
  * If a peer lies  the manager may ask for nothing but addresses that the configuration's rules allow
@@ -37,6 +37,12 @@ void connector_on_connect_cancel(struct process *p, struct ipc_channel *from, co
     (void)from;
     (void)fd;
     race_cancel(state_of(p), m->connection);
+}
+
+void connector_on_unix_made(struct process *p, struct ipc_channel *from, const struct ipc_unix_made *m, int fd)
+{
+    (void)from;
+    race_unix(state_of(p), m, fd);
 }
 
 static enum err setup(struct process *p)

@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -44,17 +45,19 @@ static void to_manager_failed(struct connector *c, const struct ipc_failed *m)
 }
 
 /* note_failure - keep the last failure's words: "connect to HOST[IP]:PORT: Connection refused". */
-static void note_failure(struct race *r, const struct net_address *a, const char *words)
+static void note_failure(struct race *r, const struct net_address *a, struct bytes words)
 {
     struct buf out = BUF_OVER(r->failure);
     BUF_LIT(&out, "connect to ");
     buf_put(&out, bytes_of(r->host, r->host_len));
-    buf_put_c(&out, '[');
-    net_print_ip(&out, a);
-    BUF_LIT(&out, "]:");
-    buf_put_u64(&out, a->port);
+    if (a->family != NET_UNIX) {
+        buf_put_c(&out, '[');
+        net_print_ip(&out, a);
+        BUF_LIT(&out, "]:");
+        buf_put_u64(&out, a->port);
+    }
     BUF_LIT(&out, ": ");
-    buf_put_cstr(&out, words);
+    buf_put(&out, words);
     r->failure_len = out.len;
     r->failed = *a;
 }
@@ -79,28 +82,41 @@ static bool bind_source(const struct connector *c, const struct race *r, int fd,
     return bind(fd, (struct sockaddr *)&to, n) == 0;
 }
 
+/* ask_master - for a Unix socket; its path is the route's. */
+static bool ask_master(struct connector *c, struct race *r, const struct net_address *a)
+{
+    struct ipc_unix_ask ask = {.connection = r->connection, .route = r->route};
+    struct ipc_channel *master = process_channel(c->process, ROLE_MASTER, 0);
+    const struct config_route *route = &CONFIG_ITEMS(c->config, c->config->routes, struct config_route)[r->route];
+    bool known = route->action == ACTION_LMTP && route->relay_address.family == NET_UNIX;
+    r->unix_asked = known && ipc_send_unix_ask(master, &ask, -1) == ERR_NONE;
+    if (!r->unix_asked) note_failure(r, a, BYTES("the socket could not be asked for"));
+    return r->unix_asked;
+}
+
 /* start - one address; true when it is under way or has won. */
 static bool start(struct connector *c, struct race *r, uint32_t slot, uint32_t address)
 {
     const struct net_address *a = &r->addresses[address];
     const char *why = NULL;
     if (!policy_allows(c, a, r->from_mx, &why)) {
-        note_failure(r, a, why);
+        note_failure(r, a, bytes_of_cstr(why));
         return false;
     }
     r->forbidden_only = false;
+    if (a->family == NET_UNIX) return ask_master(c, r, a);
     struct sockaddr_storage to;
     uint32_t n = net_to_sockaddr(a, &to);
     int fd = socket(a->family == NET_IPV4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0) {
-        note_failure(r, a, strerror(errno));
+        note_failure(r, a, bytes_of_cstr(strerror(errno)));
         return false;
     }
     int one = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (!bind_source(c, r, fd, a->family) || (connect(fd, (struct sockaddr *)&to, n) && errno != EINPROGRESS) ||
         ring_await_writable(process_ring(c->process), fd, token_of(c, r, slot)) != ERR_NONE) {
-        note_failure(r, a, strerror(errno));
+        note_failure(r, a, bytes_of_cstr(strerror(errno)));
         ring_close(process_ring(c->process), fd);
         return false;
     }
@@ -117,7 +133,7 @@ static uint32_t under_way(const struct race *r)
 
 static void set_timer(struct connector *c, struct race *r)
 {
-    bool more = r->next_address < r->address_count && under_way(r) < RACE_SOCKETS_MAX;
+    bool more = !r->unix_asked && r->next_address < r->address_count && under_way(r) < RACE_SOCKETS_MAX;
     uint64_t at = more && r->next_ms < r->deadline_ms ? r->next_ms : r->deadline_ms;
     must(heap_put(&c->timers, &r->timer, at) == ERR_NONE); /* the heap has room for every race */
 }
@@ -125,13 +141,13 @@ static void set_timer(struct connector *c, struct race *r)
 /* go_on - start addresses until one is under way; fail when nothing is and none is left. */
 static void go_on(struct connector *c, struct race *r)
 {
-    while (r->next_address < r->address_count && under_way(r) < RACE_SOCKETS_MAX) {
+    while (!r->unix_asked && r->next_address < r->address_count && under_way(r) < RACE_SOCKETS_MAX) {
         uint32_t slot = 0;
         while (r->sockets[slot].fd >= 0) slot++;
         if (start(c, r, slot, r->next_address++)) break;
     }
     r->next_ms = process_now_ms(c->process) + RACE_STAGGER_MS;
-    if (!under_way(r)) fail(c, r);
+    if (!under_way(r) && !r->unix_asked) fail(c, r);
     else set_timer(c, r);
 }
 
@@ -153,6 +169,7 @@ void race_begin(struct connector *c, const struct ipc_connect *m)
     r->route = m->route;
     r->from_mx = m->from_mx;
     r->helo_only = m->helo_only;
+    r->lmtp = m->lmtp;
     r->forbidden_only = true;
     r->began_us = clock_mono_us();
     r->deadline_ms = process_now_ms(c->process) + m->deadline_ms;
@@ -183,15 +200,15 @@ void race_cancel(struct connector *c, uint64_t connection)
     if (r) end(c, r);
 }
 
-static void hand_over(struct connector *c, struct race *r, struct race_socket *s)
+static void hand_over(struct connector *c, struct race *r, struct race_socket *s, bool watched)
 {
     const struct net_address *remote = &r->addresses[s->address];
     struct ipc_channel *worker = process_channel(c->process, ROLE_DELIVER, r->worker);
     struct ipc_channel *manager = process_channel(c->process, ROLE_MANAGER, 0);
     bool there = worker && ipc_peer_epoch(worker) == r->worker_epoch;
-    struct ipc_socket m = {.connection = r->connection, .remote = *remote, .helo_only = r->helo_only, .host = bytes_of(r->host, r->host_len),
+    struct ipc_socket m = {.connection = r->connection, .remote = *remote, .helo_only = r->helo_only, .lmtp = r->lmtp, .host = bytes_of(r->host, r->host_len),
                            .helo = bytes_of(r->helo, r->helo_len), .secrecy = bytes_of(r->secrecy, r->secrecy_len)};
-    if (there) ring_release(process_ring(c->process), s->fd);
+    if (there && watched) ring_release(process_ring(c->process), s->fd);
     if (!there || ipc_send_socket(worker, &m, s->fd) != ERR_NONE) {
         struct ipc_failed gone = {.connection = r->connection, .ours = true, .remote = *remote,
                                   .text = BYTES("the delivery worker that was to have the connection is gone")};
@@ -205,7 +222,26 @@ static void hand_over(struct connector *c, struct race *r, struct race_socket *s
 
 static void win(struct connector *c, struct race *r, uint32_t socket)
 {
-    hand_over(c, r, &r->sockets[socket]);
+    hand_over(c, r, &r->sockets[socket], true);
+    end(c, r);
+}
+
+void race_unix(struct connector *c, const struct ipc_unix_made *m, int fd)
+{
+    struct race *r = race_find(c, m->connection);
+    if (!r || !r->unix_asked) { /* cancelled, or late */
+        if (fd >= 0) close(fd);
+        return;
+    }
+    r->unix_asked = false;
+    struct race_socket s = {.fd = fd, .address = r->next_address - 1};
+    if (fd < 0) {
+        note_failure(r, &r->addresses[s.address], m->text);
+        go_on(c, r);
+        return;
+    }
+    hand_over(c, r, &s, false);
+    if (s.fd >= 0) close(s.fd);
     end(c, r);
 }
 
@@ -225,7 +261,7 @@ void race_ready(struct connector *c, const struct ring_event *e)
     if (errno == EALREADY || errno == EINPROGRESS) {
         if (ring_await_writable(process_ring(c->process), s->fd, e->token) == ERR_NONE) return;
     }
-    note_failure(r, &r->addresses[s->address], strerror(errno));
+    note_failure(r, &r->addresses[s->address], bytes_of_cstr(strerror(errno)));
     close_socket(c, s);
     go_on(c, r);
 }
@@ -239,8 +275,9 @@ void race_timers(struct connector *c)
             go_on(c, r);
             continue;
         }
+        if (r->unix_asked) note_failure(r, &r->addresses[r->next_address - 1], BYTES("Connection timed out"));
         for (uint32_t i = 0; i < RACE_SOCKETS_MAX; i++)
-            if (r->sockets[i].fd >= 0) note_failure(r, &r->addresses[r->sockets[i].address], "Connection timed out");
+            if (r->sockets[i].fd >= 0) note_failure(r, &r->addresses[r->sockets[i].address], BYTES("Connection timed out"));
         fail(c, r);
     }
 }

@@ -59,7 +59,7 @@ struct session {
     bool receiving, sending, closing, closed_said, broken;
     bool listed;                   /* in the table of connections */
     bool orphan;                   /* its manager is dead; it waits for the answer to its dot, to leave it in the box */
-    bool dot_awaited;              /* DOT_INTENT was stored, a verdict was not */
+    uint32_t dots_awaited;         /* DOT_INTENT was stored, and so many answers were not: one, by LMTP one a recipient */
     bool pumping;                  /* in the list of those whose content is to go on */
     bool pumped_end;               /* the flight holds the end of the content */
     struct dot dot;                /* its answer, as far as it has come */

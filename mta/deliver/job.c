@@ -44,6 +44,7 @@ struct job *job_make(struct deliver *d, const struct ipc_attempt *m, int fd)
     job->said.rcpt_count = m->rcpt_count;
     job->said.flags = m->flags;
     job->said.ret = m->ret;
+    job->said.probe = m->probe;
     job->said.content_bytes = m->prefix.len + m->body_bytes;
     job->prefix = keep(&at, m->prefix);
     job->content = keep(&at, m->content);

@@ -1,7 +1,7 @@
 /*
  * deliver
  *
- * Purpose      Carries messages to remote servers: speaks SMTP as a client on sockets that it was handed.
+ * Purpose      Carries messages to remote servers: speaks SMTP and LMTP as a client on sockets that it was handed.
  * Runs as      _mta-deliver; several (workers { delivery N })
  * Inherits     control channel, configuration, log
  * Talks to     manager: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD in; RESULT, CLOSED, REREAD_DONE out      connector: SOCKET in
@@ -110,12 +110,12 @@ static void set_timeouts(struct deliver *d)
     smtp_client_config_init(&d->timeouts);
     uint64_t *t = d->timeouts.timeout_ms;
     t[SMTP_CLIENT_BANNER] = c->timeouts.banner;
-    t[SMTP_CLIENT_EHLO] = t[SMTP_CLIENT_HELO] = c->timeouts.ehlo;
+    t[SMTP_CLIENT_EHLO] = t[SMTP_CLIENT_HELO] = t[SMTP_CLIENT_LHLO] = c->timeouts.ehlo;
     t[SMTP_CLIENT_MAIL] = c->timeouts.mail;
     t[SMTP_CLIENT_RCPT] = c->timeouts.rcpt;
     t[SMTP_CLIENT_DATA] = c->timeouts.data;
     t[SMTP_CLIENT_BODY] = c->timeouts.data_block;
-    t[SMTP_CLIENT_DOT] = c->timeouts.data_end;
+    t[SMTP_CLIENT_DOT] = t[SMTP_CLIENT_LDOT] = c->timeouts.data_end;
     t[SMTP_CLIENT_RSET] = c->timeouts.rset;
     t[SMTP_CLIENT_QUIT] = c->timeouts.quit;
     t[SMTP_CLIENT_IDLE] = c->timeouts.idle;

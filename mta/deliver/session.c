@@ -172,11 +172,13 @@ static void fill(struct deliver *d, struct session *s)
 static void intend_dot(struct deliver *d, struct session *s)
 {
     struct box_slot *slot = session_slot(d, s);
-    box_dot_intent(&d->box, slot);
+    static_assert((int)SMTP_CLIENT_PIPE_MAX <= (int)BOX_ANSWERS_MAX, "a box must hold all answers to one end of a message");
+    uint32_t answers = s->client.lmtp ? s->client.rcpt_taken : 1;
+    box_dot_intent(&d->box, slot, s->client.lmtp);
     smtp_client_content_sent(&s->client, now_ms(d));
     s->pumped_end = false;
     s->dot = (struct dot){0};
-    s->dot_awaited = !s->client.early;
+    s->dots_awaited = s->client.early ? 0 : answers;
     if (s->client.early) box_dot(&d->box, slot, BOX_DOT_JUNK, 0); /* an answer that began before its question */
 }
 
@@ -274,14 +276,17 @@ void session_socket(struct deliver *d, struct session *s, const struct ipc_socke
     s->opened_us = clock_mono_us();
     struct buf label = BUF_OVER(s->label);
     buf_put(&label, m->host);
-    buf_put_c(&label, '[');
-    net_print_ip(&label, &m->remote);
-    buf_put_c(&label, ']');
+    if (m->remote.family != NET_UNIX) {
+        buf_put_c(&label, '[');
+        net_print_ip(&label, &m->remote);
+        buf_put_c(&label, ']');
+    }
     s->label_len = (uint16_t)label.len;
     s->helo_len = (uint16_t)m->helo.len;
     memcpy(s->helo, m->helo.ptr, m->helo.len);
     smtp_client_init(&s->client, &d->timeouts, bytes_of(s->helo, s->helo_len), bytes_of(s->label, s->label_len), job_verdict, s, now_ms(d));
-    if (m->helo_only) smtp_client_helo_only(&s->client);
+    if (m->lmtp) smtp_client_lmtp(&s->client);
+    else if (m->helo_only) smtp_client_helo_only(&s->client);
     if (d->alone) smtp_client_one_by_one(&s->client);
     session_slot(d, s)->peer = m->remote;
     bool good = secrecy_use(d, s, m->secrecy);
@@ -296,7 +301,7 @@ void session_socket(struct deliver *d, struct session *s, const struct ipc_socke
 void session_job(struct deliver *d, struct session *s, struct job *job)
 {
     s->job = job;
-    s->dot_awaited = false;
+    s->dots_awaited = 0;
     box_attempt(&d->box, session_slot(d, s), job->attempt, job->said.rcpt_count);
     if (s->fd < 0) {
         s->wait_until_ms = now_ms(d) + SOCKET_WAIT_MS;
@@ -320,26 +325,50 @@ void session_quit(struct deliver *d, struct session *s)
 static enum mail_step step_of(const struct session *s)
 {
     static const uint8_t steps[SMTP_CLIENT_STEP_COUNT] = {
-        STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_TLS, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_RSET, STEP_QUIT, STEP_IDLE};
+        [SMTP_CLIENT_BANNER] = STEP_BANNER,     [SMTP_CLIENT_EHLO] = STEP_EHLO, [SMTP_CLIENT_HELO] = STEP_HELO, [SMTP_CLIENT_LHLO] = STEP_EHLO,
+        [SMTP_CLIENT_STARTTLS] = STEP_STARTTLS, [SMTP_CLIENT_TLS] = STEP_TLS,   [SMTP_CLIENT_MAIL] = STEP_MAIL, [SMTP_CLIENT_RCPT] = STEP_RCPT,
+        [SMTP_CLIENT_DATA] = STEP_DATA,         [SMTP_CLIENT_BODY] = STEP_BODY, [SMTP_CLIENT_DOT] = STEP_DOT,   [SMTP_CLIENT_LDOT] = STEP_DOT,
+        [SMTP_CLIENT_RSET] = STEP_RSET,         [SMTP_CLIENT_QUIT] = STEP_QUIT, [SMTP_CLIENT_IDLE] = STEP_IDLE,
+    };
     const struct smtp_client *c = &s->client;
     if (c->pending_count) return (enum mail_step)steps[c->pending[c->pending_head].step];
     return c->in_content ? STEP_BODY : STEP_IDLE;
+}
+
+/* note_dot - a whole answer to the end of the message, or what is none. True when another may follow. */
+static bool note_dot(struct deliver *d, const struct session *s, struct box_slot *slot, enum box_dot dot)
+{
+    uint16_t code = dot == BOX_DOT_CODE ? s->dot.code : 0;
+    if (!s->client.lmtp) {
+        box_dot(&d->box, slot, dot, code);
+        return false;
+    }
+    bool for_one = code != 421 && (code / 100 == 2 || code / 100 == 4 || code / 100 == 5);
+    if (for_one) box_answer(&d->box, slot, code);
+    else box_dot(&d->box, slot, BOX_DOT_JUNK, 0); /* as the machine sees it: from here on nothing is known */
+    return for_one;
+}
+
+static void note_dots(struct deliver *d, struct session *s, struct box_slot *slot, struct bytes in)
+{
+    while (s->dots_awaited && in.len) {
+        uint32_t before = s->dot.bytes;
+        enum box_dot dot = dot_feed(&s->dot, in);
+        if (dot == BOX_DOT_PARTIAL) return;
+        in = bytes_from(in, s->dot.bytes - before);
+        s->dots_awaited = note_dot(d, s, slot, dot) ? s->dots_awaited - 1 : 0;
+        s->dot = (struct dot){0};
+    }
 }
 
 /* look - octets of the remote, before the eyes of the machine. Whether the message was taken is decided and stored first, by a function that cannot fail. */
 static void look(struct deliver *d, struct session *s, struct bytes in, struct smtp_client_effects *fx)
 {
     struct box_slot *slot = session_slot(d, s);
-    box_keep(slot, in, !s->dot_awaited && s->client.reply.bytes == 0);
+    box_keep(slot, in, (!s->dots_awaited || s->client.lmtp) && s->client.reply.bytes == 0);
     box_parse_begin(&d->box, slot, step_of(s));
     planted_fault("early", in, NULL, 0);
-    if (s->dot_awaited) {
-        enum box_dot dot = dot_feed(&s->dot, in);
-        if (dot != BOX_DOT_PARTIAL) {
-            box_dot(&d->box, slot, dot, dot == BOX_DOT_CODE ? s->dot.code : 0);
-            s->dot_awaited = false;
-        }
-    }
+    note_dots(d, s, slot, in);
     planted_fault("reply", in, d->box.memory, BOX_HEADER_BYTES + (uint64_t)d->high * BOX_SLOT_BYTES);
     smtp_client_feed(&s->client, in, now_ms(d), fx);
     box_parse_end(slot);
@@ -439,7 +468,7 @@ void session_late(struct deliver *d, struct session *s)
 
 void session_orphan(struct deliver *d, struct session *s)
 {
-    bool answer_awaited = s->job && s->dot_awaited;
+    bool answer_awaited = s->job && s->dots_awaited;
     session_unlist(d, s); /* the next manager may use the same number for another connection */
     s->orphan = true;
     if (s->closing) return;

@@ -173,7 +173,7 @@ static struct net_address get_address(struct reader *r)
     struct bytes ip = cursor_take(&r->in, 16);
     a.port = (uint16_t)get_number(r, 2, 0);
     if (r->e != ERR_NONE) return (struct net_address){0};
-    uint32_t used = a.family == NET_IPV4 ? 4 : a.family == NET_IPV6 ? 16 : 0;
+    uint32_t used = a.family == NET_IPV4 ? 4 : a.family == NET_IPV6 || a.family == NET_UNIX ? 16 : 0;
     if (a.family != NET_NONE && used == 0) fail(r, ERR_BAD_VALUE);
     for (uint32_t i = 0; i < 16; i++) {
         if (i >= used && ip.ptr[i] != 0) fail(r, ERR_BAD_VALUE);

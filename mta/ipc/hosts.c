@@ -10,19 +10,19 @@ enum { IP_BYTES = 17 }; /* family and ip */
 
 static void put_ip(struct buf *list, const struct net_address *a)
 {
-    must(a->family == NET_IPV4 || a->family == NET_IPV6);
+    must(a->family == NET_IPV4 || a->family == NET_IPV6 || a->family == NET_UNIX);
     buf_put_c(list, a->family);
     buf_put(list, bytes_of(a->ip, 16));
 }
 
-/* get_ip - false, and c->failed, for anything but an IPv4 or IPv6 address in its one form. */
+/* get_ip - false, and c->failed, for anything but an IPv4 or IPv6 address in its one form, or a Unix socket. */
 static bool get_ip(struct cursor *c, struct net_address *a)
 {
     uint8_t family = (uint8_t)cursor_le(c, 1);
     struct bytes ip = cursor_take(c, 16);
     if (c->failed) return false;
     *a = (struct net_address){.family = family};
-    uint32_t used = family == NET_IPV4 ? 4 : family == NET_IPV6 ? 16 : 0;
+    uint32_t used = family == NET_IPV4 ? 4 : family == NET_IPV6 || family == NET_UNIX ? 16 : 0;
     c->failed = used == 0;
     for (uint32_t i = 0; i < 16; i++) {
         a->ip[i] = ip.ptr[i];

@@ -18,7 +18,7 @@ static void walk_lists(struct bytes in)
     struct net_address a;
     while (host_next(&c, &h)) must(h.address_count <= HOST_ADDRESSES_MAX);
     c = cursor_over(in);
-    while (address_next(&c, &a)) must(a.family == NET_IPV4 || a.family == NET_IPV6);
+    while (address_next(&c, &a)) must(a.family == NET_IPV4 || a.family == NET_IPV6 || a.family == NET_UNIX);
 }
 
 #define FUZZ_CASE(id, NAME, name, from, to, fd, FIELDS) \

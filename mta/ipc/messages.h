@@ -282,6 +282,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(bytes, host, HOST_NAME_BYTES_MAX)           /* name for the worker's texts */ \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(u8, helo_only, 1)                           /* last time the remote closed at EHLO: say HELO */ \
+    F(u8, lmtp, 1)                                /* the route is one of LMTP */ \
     F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* how much TLS: mta/ipc/secrecy.h */ \
     F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* 19 octets each: family, ip[16], port */
 #define IPC_CONNECTED_FIELDS(F) \
@@ -299,9 +300,17 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, connection, 0)                         \
     F(addr, remote, 0)                            \
     F(u8, helo_only, 1)                           \
+    F(u8, lmtp, 1)                                /* speak LMTP */ \
     F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* as in CONNECT */ \
     F(bytes, host, HOST_NAME_BYTES_MAX)           \
     F(bytes, helo, HOST_NAME_BYTES_MAX)
+/* The connector cannot see the file system: the master connects to the Unix socket of a route, and to nothing else. */
+#define IPC_UNIX_ASK_FIELDS(F) \
+    F(u64, connection, 0)                         /* the manager's */ \
+    F(u16, route, 0)                              /* whose lmtp names a Unix socket */
+#define IPC_UNIX_MADE_FIELDS(F) \
+    F(u64, connection, 0)                         \
+    F(bytes, text, 200)                           /* why there is no descriptor */
 #define IPC_ATTEMPT_RCPTS_FIELDS(F) \
     F(u64, attempt, 0)                            \
     F(u32, first, RECIPIENTS_HARD_MAX)            \
@@ -313,6 +322,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(id, message, 0)                             \
     F(u32, flags, 0)                              /* MAIL_ bits */ \
     F(u8, ret, 2)                                 \
+    F(u8, probe, 1)                               /* no message: whether the recipients would be taken is all that is asked */ \
     F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
     F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
     F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       \
@@ -359,6 +369,17 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, body_skip, 0)                          \
     F(u64, body_bytes, 0)                         \
     F(bytes, content, BODY_INLINE_BYTES_MAX)
+/* A process that has become a user of this host. The master looks the name up itself; when it has started one, PEER says so. */
+#define IPC_LOCAL_ASK_FIELDS(F) \
+    F(u16, place, 16)                             /* index of the process to be */ \
+    F(u16, route, 0)                              \
+    F(bytes, user, LOCAL_USER_BYTES_MAX)
+#define IPC_LOCAL_NO_FIELDS(F) \
+    F(u16, place, 16)                             \
+    F(u8, again, 1)                               /* the one before has not ended yet: ask again in a moment */ \
+    F(bytes, text, 200)
+#define IPC_LOCAL_USERS_FIELDS(F) F(u64, changed, 0) /* /etc/passwd, open for reading; when it was changed */
+#define IPC_LOCAL_END_FIELDS(F) F(u8, zero, 1)    /* no more comes: end */
 #define IPC_DELIVERED_FIELDS(F) \
     F(u64, attempt, 0)                            \
     F(u32, transfer_us, 0)                        \
@@ -456,11 +477,15 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
+    M(46, RCPT_CHECK,     rcpt_check,     RECEIVER,  MANAGER,   0, IPC_MAILBOX_CHECK_FIELDS) \
+    M(47, RCPT_CHECKED,   rcpt_checked,   MANAGER,   RECEIVER,  0, IPC_MAILBOX_CHECKED_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \
     M(51, CONNECTED,      connected,      CONNECTOR, MANAGER,   0, IPC_CONNECTED_FIELDS) \
     M(52, FAILED,         failed,         CONNECTOR, MANAGER,   0, IPC_FAILED_FIELDS) \
     M(53, CONNECT_CANCEL, connect_cancel, MANAGER,   CONNECTOR, 0, IPC_CONNECT_CANCEL_FIELDS) \
     M(54, SOCKET,         socket,         CONNECTOR, DELIVER,   1, IPC_SOCKET_FIELDS) \
+    M(55, UNIX_ASK,       unix_ask,       CONNECTOR, MASTER,    0, IPC_UNIX_ASK_FIELDS) \
+    M(56, UNIX_MADE,      unix_made,      MASTER,    CONNECTOR, 2, IPC_UNIX_MADE_FIELDS) \
     M(60, ATTEMPT_RCPTS,  attempt_rcpts,  MANAGER,   DELIVER,   0, IPC_ATTEMPT_RCPTS_FIELDS) \
     M(61, ATTEMPT,        attempt,        MANAGER,   DELIVER,   2, IPC_ATTEMPT_FIELDS) \
     M(62, RESULT,         result,         DELIVER,   MANAGER,   0, IPC_RESULT_FIELDS) \
@@ -470,8 +495,11 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(66, REREAD_DONE,    reread_done,    DELIVER,   MANAGER,   0, IPC_REREAD_DONE_FIELDS) \
     M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
+    M(72, LOCAL_ASK,      local_ask,      MAILBOX,   MASTER,    0, IPC_LOCAL_ASK_FIELDS) \
+    M(73, LOCAL_NO,       local_no,       MASTER,    MAILBOX,   0, IPC_LOCAL_NO_FIELDS) \
+    M(74, LOCAL_USERS,    local_users,    MASTER,    MAILBOX,   1, IPC_LOCAL_USERS_FIELDS) \
     M(75, SIGN,           sign,           RECEIVER,  KEYHOLDER, 0, IPC_SIGN_FIELDS) \
-    M(76, SIGNATURE,      signature,        KEYHOLDER, RECEIVER,  0, IPC_SIGNATURE_FIELDS) \
+    M(76, SIGNATURE,      signature,      KEYHOLDER, RECEIVER,  0, IPC_SIGNATURE_FIELDS) \
     M(77, TICKETS,        tickets,        KEYHOLDER, RECEIVER,  0, IPC_TICKETS_FIELDS) \
     M(90, AUTH_FILE,      auth_file,      MASTER,    AUTHD,     1, IPC_AUTH_FILE_FIELDS) \
     M(91, AUTH_CONNECT,   auth_connect,   AUTHD,     MASTER,    0, IPC_AUTH_CONNECT_FIELDS) \
@@ -485,6 +513,9 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
     M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS) \
     M(114, TABLE_LOOKUP,  table_lookup,   CONTROL,   TABLES,    0, IPC_TABLE_LOOKUP_FIELDS) \
-    M(115, TABLE_FOUND,   table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS)
+    M(115, TABLE_FOUND,   table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS) \
+    M(116, LOCAL_DELIVER,  local_deliver,  MAILBOX,   LOCAL,     2, IPC_DELIVER_FIELDS) \
+    M(117, LOCAL_DELIVERED,local_delivered,LOCAL,     MAILBOX,   0, IPC_DELIVERED_FIELDS) \
+    M(118, LOCAL_END,      local_end,      MAILBOX,   LOCAL,     0, IPC_LOCAL_END_FIELDS)
 
 #endif

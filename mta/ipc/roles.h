@@ -19,7 +19,8 @@
     R(CONTROL,   control,   "_mta-control",  0) \
     R(KEYHOLDER, keyholder, "_mta-keyholder",0) \
     R(AUTHD,     authd,     "_mta-authd",    0) \
-    R(TABLES,    tables,    "_mta-tables",   0)
+    R(TABLES,    tables,    "_mta-tables",   0) \
+    R(LOCAL,     local,     "-",             1) /* as a user of this host, another one each time */
 
 #define IPC_ROLE_ENUM(NAME, name, user, several) ROLE_##NAME,
 enum ipc_role { IPC_ROLES(IPC_ROLE_ENUM) ROLE_COUNT, ROLE_ANY = 31 /* in the message table: every role but the master */ };

@@ -1,12 +1,14 @@
 /*
  * mailbox
  *
- * Purpose      Puts one message at a time into one Maildir; says whether a mailbox exists.
+ * Purpose      Puts one message at a time into one Maildir; gives those for users of this host to processes that are them; says whether a mailbox exists.
  * Runs as      mailbox { user NAME }, else _mta-mailbox; one process
  * Inherits     control channel, configuration, log, and the fixed folder of each maildir route, as descriptors
  * Talks to     manager: DELIVER in, DELIVERED out      receiver: MAILBOX_CHECK in, MAILBOX_CHECKED out
+ *              master: LOCAL_ASK out, LOCAL_NO, LOCAL_USERS (with /etc/passwd) in      local: LOCAL_DELIVER, LOCAL_END out, LOCAL_DELIVERED in
  * May do       files below those folders; no socket but its channels; plain system calls, one delivery at a time
- * Holds        nothing between two messages
+ * Holds        the names of this host's users, and what waits for a process that is one: 64 messages at most, each with 64 KiB of content or a file
+ * Exceptions   allocates the list of users, 16 MiB at most
  * If it dies   what it had is due again; a file that was linked already is found again by its name
  * If a peer lies  a recipient that cannot be a file name below the folder is refused here, whatever was checked before
  */
@@ -18,7 +20,8 @@
 #include "base/verdict.h"
 #include "base/planted.h"
 #include "mta/config/expand.h"
-#include "mta/mailbox/maildir.h"
+#include "mta/mailbox/mailbox.h"
+#include "mta/store/maildir.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
 
@@ -62,6 +65,18 @@ static void complain(struct bytes path, const char *what, enum err e)
     log_end();
 }
 
+void mailbox_answer(struct process *p, const struct ipc_delivered *answer)
+{
+    struct ipc_channel *to = process_channel(p, ROLE_MANAGER, 0);
+    if (to && ipc_send_delivered(to, answer, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the manager does not take results: channel full");
+}
+
+static bool is_local(struct process *p, uint16_t route)
+{
+    const struct config *c = process_config(p);
+    return route < c->routes.count && CONFIG_ITEMS(c, c->routes, struct config_route)[route].action == ACTION_LOCAL;
+}
+
 void mailbox_on_deliver(struct process *p, struct ipc_channel *from, const struct ipc_deliver *m, int fd)
 {
     const struct config *c = process_config(p);
@@ -75,6 +90,10 @@ void mailbox_on_deliver(struct process *p, struct ipc_channel *from, const struc
         .prefix = m->prefix, .content = m->content, .fd = fd, .body_skip = m->body_skip, .body_bytes = m->body_bytes,
     };
     const char *what = "";
+    if (is_local(p, m->route) && (fd >= 0 || m->content.len == m->body_bytes)) {
+        places_take(p, m, fd);
+        return;
+    }
     int folder = place(p, m->route, m->rcpt, &path);
     enum err e = folder < 0 ? ERR_NOT_FOUND : fd < 0 && m->content.len != m->body_bytes ? ERR_BAD_VALUE
                                             : maildir_deliver(folder, buf_bytes(&path), c->mailbox.create, &message, &what);
@@ -90,7 +109,7 @@ void mailbox_on_deliver(struct process *p, struct ipc_channel *from, const struc
         .code = o.code, .enhanced_class = o.enhanced.class, .enhanced_subject = o.enhanced.subject, .enhanced_detail = o.enhanced.detail,
         .text = bytes_of_cstr(o.text),
     };
-    if (ipc_send_delivered(from, &answer, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "the manager does not take results: channel full");
+    mailbox_answer(p, &answer);
 }
 
 void mailbox_on_mailbox_check(struct process *p, struct ipc_channel *from, const struct ipc_mailbox_check *m, int fd)
@@ -100,7 +119,9 @@ void mailbox_on_mailbox_check(struct process *p, struct ipc_channel *from, const
     struct buf path = BUF_OVER(path_bytes);
     int folder = place(p, m->route, m->rcpt, &path);
     struct ipc_mailbox_checked answer = {.request = m->request};
-    if (folder >= 0) {
+    if (is_local(p, m->route)) {
+        answer.known = (uint8_t)places_knows(m->rcpt);
+    } else if (folder >= 0) {
         enum err e = process_config(p)->mailbox.create ? ERR_NONE : maildir_exists(folder, buf_bytes(&path));
         answer.known = e == ERR_NONE ? 1 : e == ERR_NOT_FOUND ? 0 : 2;
     }
@@ -109,7 +130,7 @@ void mailbox_on_mailbox_check(struct process *p, struct ipc_channel *from, const
 
 static enum err setup(struct process *p)
 {
-    (void)p;
+    if (places_init(p) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "deliveries to users", BYTES("memory"), ERR_NO_MEMORY);
     return ERR_NONE;
 }
 
@@ -119,12 +140,29 @@ static void event(struct process *p, const struct ring_event *e)
     (void)e;
 }
 
-static void turn(struct process *p) { (void)p; }
+static void turn(struct process *p) { places_turn(p); }
 
-static void channel(struct process *p, struct ipc_channel *c)
+static uint64_t deadline(struct process *p)
 {
     (void)p;
-    (void)c;
+    return places_deadline();
+}
+
+static void channel_open(struct process *p, struct ipc_channel *c)
+{
+    if (ipc_peer(c) == ROLE_LOCAL) places_channel(p, c, true);
+}
+
+static void channel_gone(struct process *p, struct ipc_channel *c)
+{
+    if (ipc_peer(c) == ROLE_LOCAL) places_channel(p, c, false);
+    if (ipc_peer(c) == ROLE_MANAGER) places_manager_gone();
+}
+
+static bool drain(struct process *p, bool time_is_up)
+{
+    (void)p;
+    return time_is_up || places_idle();
 }
 
 const struct role role_mailbox = {
@@ -134,6 +172,8 @@ const struct role role_mailbox = {
     .event = event,
     .turn = turn,
     .message = mailbox_message,
-    .channel_open = channel,
-    .channel_gone = channel,
+    .deadline = deadline,
+    .channel_open = channel_open,
+    .channel_gone = channel_gone,
+    .drain = drain,
 };

@@ -298,8 +298,9 @@ static struct bounce_of bounce_of(struct manager *m, const struct attempt *a, co
     return (struct bounce_of){
         .kind = BOUNCE_OUTCOME, .id = a->message, .original = aliases_record(m, a->record, a->rcpts[0], true),
         .results = r, .count = a->rcpt_count, .dsn_passed = a->dsn_passed,
-        .final_here = !c && !a->connection,
-        .remote_mta = c ? bytes_of(c->host_name, c->host_len) : a->connection ? bytes_of(a->relay_name, a->relay_len) : (struct bytes){0},
+        .final_here = a->final_here || (!c && !a->connection),
+        .remote_mta = !a->connection || (c && c->remote.family == NET_UNIX) ? (struct bytes){0}
+                      : c ? bytes_of(c->host_name, c->host_len) : bytes_of(a->relay_name, a->relay_len),
     };
 }
 

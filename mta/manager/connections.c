@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "mta/manager/boxes.h"
+#include "mta/config/hop.h"
 #include "mta/ipc/secrecy.h"
+#include "mta/manager/boxes.h"
 #include "mta/process/dispatch.h"
 
 static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
@@ -91,9 +92,10 @@ static void put_secrecy(const struct manager *m, const struct site *s, const str
                                      [ROUTE_TLS_ENCRYPT] = SECRECY_ENCRYPT, [ROUTE_TLS_VERIFY] = SECRECY_VERIFY};
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     struct secrecy q = {.level = levels[route->tls], .first = s->action == ACTION_RELAY && route->relay_tls_first};
-    bool address = s->action == ACTION_RELAY && route->relay_is_address;
-    if (!address) q.name = h->name;
-    if (q.level == SECRECY_VERIFY && address) q.name = config_bytes(m->config, route->relay_host);
+    struct hop hop;
+    bool address = s->action != ACTION_MX && site_hop(m, s, s->action == ACTION_RELAY ? h->preference : 0, &hop) && hop.is_address;
+    if (!address || q.level == SECRECY_VERIFY) q.name = h->name;
+    if (address && hop.address.family == NET_UNIX) q.level = SECRECY_NONE; /* nobody is between */
     if (route->tls_dane && h->dane == HOST_DANE_TLSA) { /* it decides, whatever else the route says */
         q.level = SECRECY_DANE;
         q.tlsa = h->tlsa;
@@ -106,12 +108,15 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
 {
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     bool mx = s->action == ACTION_MX;
+    uint16_t port = site_port(m, s, h);
     uint8_t store[IPC_ADDRESSES_BYTES_MAX];
     struct buf addresses = BUF_OVER(store);
     for (uint32_t i = 0; i < h->address_count; i++) {
         struct net_address a = h->addresses[i];
-        if ((route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6)) continue;
-        a.port = mx ? m->config->connect.mx_port : route->relay_port;
+        if (a.family != NET_UNIX) a.port = port;
+        else if (s->action != ACTION_LMTP) continue;
+        bool other = (route->family == FAMILY_IPV4 && a.family != NET_IPV4) || (route->family == FAMILY_IPV6 && a.family != NET_IPV6);
+        if (a.family != NET_UNIX && other) continue;
         address_put(&addresses, &a);
     }
     struct bytes helo = config_bytes(m->config, route->helo);
@@ -124,45 +129,63 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         .worker_epoch = c->worker_epoch,
         .route = (uint16_t)s->route,
         .from_mx = mx,
-        .port = mx ? m->config->connect.mx_port : route->relay_port,
+        .port = port,
         .deadline_ms = m->config->timeouts.connect,
         .host = h->name,
         .helo = helo.len ? helo : config_bytes(m->config, m->config->hostname),
         .helo_only = s->helo_only,
         .secrecy = buf_bytes(&secrecy),
+        .lmtp = s->action == ACTION_LMTP,
         .addresses = buf_bytes(&addresses),
     };
     struct ipc_channel *to = process_channel(m->process, ROLE_CONNECTOR, 0);
     return to && ipc_send_connect(to, &q, -1) == ERR_NONE;
 }
 
-bool connection_open(struct manager *m, struct site *s, uint16_t host)
+/* make - ask the connector for one to this host, for the worker that is to have it; NULL when that cannot be done now. */
+static struct connection *make(struct manager *m, struct site *s, const struct host *h)
 {
-    struct host h;
-    if (!connection_place(m, s) || !site_host(s, host, &h)) return false;
-    enum quarantine_answer apart = apart_from_others(m, &h);
+    if (m->connections_total >= m->config->limits.connections_out) return NULL;
+    enum quarantine_answer apart = apart_from_others(m, h);
     int32_t worker = apart == QUARANTINE_ALONE ? (int32_t)m->config->workers.delivers : apart == QUARANTINE_FREE ? least_loaded(m) : -1;
-    if (worker < 0) return false;
+    if (worker < 0) return NULL;
     struct connection *c = slots_take(&m->connections);
-    if (!c) return false;
+    if (!c) return NULL;
     struct ipc_channel *deliver = process_channel(m->process, ROLE_DELIVER, (uint16_t)worker);
-    c->site = slots_handle(&m->sites, s);
     c->state = CONNECTION_CONNECTING;
     c->worker = (uint16_t)worker;
     c->worker_epoch = ipc_peer_epoch(deliver);
     c->alone = apart == QUARANTINE_ALONE;
-    c->host = host;
-    c->host_len = (uint16_t)h.name.len;
-    memcpy(c->host_name, h.name.ptr, h.name.len);
-    if (!send_connect(m, s, c, &h)) {
+    c->host_len = (uint16_t)h->name.len;
+    memcpy(c->host_name, h->name.ptr, h->name.len);
+    if (!send_connect(m, s, c, h)) {
         slots_give(&m->connections, c);
-        return false;
+        return NULL;
     }
     c->since_ms = process_now_ms(m->process);
     c->pace = s->pace;
     m->connections_by[c->pace]++;
     m->worker_load[worker]++;
     m->connections_total++;
+    return c;
+}
+
+uint64_t connection_probe(struct manager *m, uint32_t route, const struct host *h)
+{
+    struct site nobodys = {.action = ACTION_LMTP, .route = (int32_t)route};
+    struct connection *c = make(m, &nobodys, h);
+    if (!c) return 0;
+    c->probes = route + 1;
+    return slots_handle(&m->connections, c);
+}
+
+bool connection_open(struct manager *m, struct site *s, uint16_t host)
+{
+    struct host h;
+    struct connection *c = connection_place(m, s) && site_host(s, host, &h) ? make(m, s, &h) : NULL;
+    if (!c) return false;
+    c->site = slots_handle(&m->sites, s);
+    c->host = host;
     s->connecting++;
     queue_destination_connections(m->queue, s->destination, s->open + s->connecting);
     return true;
@@ -199,6 +222,7 @@ void connection_drop(struct manager *m, struct connection *c)
     if (m->worker_load[c->worker]) m->worker_load[c->worker]--;
     m->connections_total--;
     m->connections_by[c->pace]--;
+    if (c->probes) probes_lost(m, c);
     slots_give(&m->connections, c);
 }
 
@@ -263,7 +287,7 @@ void manager_on_failed(struct process *p, struct ipc_channel *from, const struct
     next_host(m, s, host, &v, (struct bytes){0}, NULL);
 }
 
-static void quit(struct manager *m, struct connection *c)
+void connection_quit(struct manager *m, struct connection *c)
 {
     struct ipc_close close_it = {.connection = slots_handle(&m->connections, c)};
     struct ipc_channel *to = process_channel(m->process, ROLE_DELIVER, c->worker);
@@ -279,12 +303,12 @@ bool connection_next(struct manager *m, struct connection *c)
     struct ipc_channel *worker = process_channel(m->process, ROLE_DELIVER, c->worker);
     if (!s || process_draining(m->process) || !worker || ipc_peer_epoch(worker) != c->worker_epoch) return false;
     if (c->alone ? c->uses > 0 : quarantine_holds(QUARANTINE_REMOTES, &c->remote)) {
-        quit(m, c);
+        connection_quit(m, c);
         return true;
     }
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
     if (route->messages_per_connection && c->uses >= route->messages_per_connection) {
-        quit(m, c);
+        connection_quit(m, c);
         return true;
     }
     struct attempt *a = attempt_take(m, s->destination, route->rcpts_max);
@@ -295,7 +319,8 @@ bool connection_next(struct manager *m, struct connection *c)
     c->uses++;
     c->attempt = slots_handle(&m->attempts, a);
     a->connection = slots_handle(&m->connections, c);
-    a->daemon = "smtp";
+    a->daemon = s->action == ACTION_LMTP ? "lmtp" : "smtp";
+    a->final_here = s->action == ACTION_LMTP;
     a->connection_uses = c->uses;
     a->connect_us = c->uses == 1 ? c->connect_us : 0;
     attempt_begin(m, a);
@@ -308,7 +333,11 @@ void connection_free_for_next(struct manager *m, struct connection *c)
     if (c->state == CONNECTION_BUSY) paced(m, s, c, process_now_ms(m->process));
     idle_add(m, c);
     if ((s && s->reuse_off && c->uses) || process_draining(m->process)) {
-        quit(m, c);
+        connection_quit(m, c);
+        return;
+    }
+    if (c->probes) {
+        probes_ready(m, c);
         return;
     }
     if (!connection_next(m, c) && s) queue_destination_wait(m->queue, s->destination, 0);
@@ -374,7 +403,7 @@ void connections_tidy(struct manager *m)
     struct connection *next;
     for (struct connection *c = slots_next(&m->connections, NULL); c; c = next) {
         next = slots_next(&m->connections, c);
-        if (c->state == CONNECTION_IDLE && now - c->since_ms >= MANAGER_IDLE_KEEP_MS) quit(m, c);
+        if (c->state == CONNECTION_IDLE && now - c->since_ms >= MANAGER_IDLE_KEEP_MS) connection_quit(m, c);
         bool waits = c->state == CONNECTION_CONNECTING || c->state == CONNECTION_BUSY;
         if (waits && c->pace != PACE_SLOW && now - c->since_ms >= MANAGER_PROMPT_MS) paced(m, site_of(m, c), c, now);
     }

@@ -204,6 +204,7 @@ static void put_remote(struct buf *out, const struct crash *c)
 static const char *const rule_words[RULE_COUNT] = {
     [RULE_NOTHING] = "no mail was concerned", [RULE_RETRY] = "given to another worker", [RULE_DEFER] = "deferred", [RULE_COMMIT] = "delivered",
     [RULE_REREAD] = "decided by reading the answer again", [RULE_MAYBE_DUPLICATE] = "deferred, maybe_duplicate",
+    [RULE_EACH] = "by LMTP: each recipient as his own answer said, others deferred, maybe_duplicate",
 };
 
 static void say(uint64_t number, const struct crash *c)

@@ -154,7 +154,27 @@ static void rereads_lost(struct manager *m)
     }
 }
 
-static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule, const struct box_view *v)
+/* each_gets - LMTP: every recipient that has no verdict yet, by his own answer. */
+static void each_gets(const struct autopsy *x, struct attempt *a, const struct box_view *v, bool suspect)
+{
+    static uint16_t packed[BOX_RCPTS_MAX];
+    uint8_t store[512];
+    struct buf text = BUF_OVER(store);
+    struct verdict again = deferral(x, v, &text), open_end = unclear();
+    box_each(v, suspect, packed);
+    memset(covered, 0, a->rcpt_count);
+    for (uint32_t i = 0; i < a->run_count; i++) memset(covered + a->runs[i].first, 1, a->runs[i].count);
+    for (uint32_t i = 0; i < a->rcpt_count; i++) {
+        struct box_view one = {.dot_code = box_rcpt_code(packed[i])};
+        struct verdict verdict = packed[i] & BOX_RCPT_DUPLICATE ? open_end : one.dot_code ? of_dot(&one) : again;
+        if (one.dot_code) verdict.scope = SCOPE_RECIPIENT;
+        if (packed[i] && !covered[i]) (void)attempt_run(a, i, 1, &verdict);
+    }
+    if (suspect) queue_site_failed(x->m->queue, a->destination, again.text, process_now_wall_us(x->m->process));
+    attempt_settle(x->m, a);
+}
+
+static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule, const struct box_view *v, bool suspect)
 {
     uint8_t store[512];
     struct buf text = BUF_OVER(store);
@@ -174,6 +194,9 @@ static void apply(const struct autopsy *x, struct attempt *a, enum box_rule rule
     case RULE_MAYBE_DUPLICATE:
         verdict = unclear();
         break;
+    case RULE_EACH:
+        each_gets(x, a, v, suspect);
+        return;
     default:
         if (a->run_count) attempt_settle(x->m, a); /* those without a verdict are due again at once */
         else attempt_return(x->m, a);
@@ -303,7 +326,7 @@ static void settle(const struct autopsy *x, struct connection *c)
     struct net_address remote = c->remote;
     uint64_t site = c->site;
     if (suspect) accuse(x, c, a, &v, found, rule);
-    if (a) apply(x, a, rule, &v);
+    if (a) apply(x, a, rule, &v, suspect);
     if (suspect && a) hold_if_deadly(x, &remote, id, &v);
     connection_drop(m, c);
     const struct site *s = slots_find(&m->sites, site);

@@ -109,7 +109,7 @@ void reason_write(struct buf *out, const struct verdict *v, struct bytes host, c
     if (said) {
         BUF_LIT(out, "host ");
         log_bytes(out, host);
-        if (address && address->family) {
+        if (address && address->family && address->family != NET_UNIX) {
             buf_put_c(out, '[');
             net_print_ip(out, address);
             buf_put_c(out, ']');
@@ -136,7 +136,7 @@ static void put_relay(struct buf *line, const struct line_outcome *o)
         return;
     }
     log_bytes(line, o->relay_host);
-    if (!o->relay || !o->relay->family) return;
+    if (!o->relay || !o->relay->family || o->relay->family == NET_UNIX) return;
     buf_put_c(line, '[');
     net_print_ip(line, o->relay);
     BUF_LIT(line, "]:");

@@ -43,7 +43,8 @@ static void mailbox(struct manager *m, struct site *s)
         struct attempt *a = attempt_take(m, s->destination, 1);
         if (!a) return;
         a->to_mailbox = true;
-        attempt_by(a, "virtual", BYTES("virtual"));
+        if (s->action == ACTION_LOCAL) attempt_by(a, "local", BYTES("local"));
+        else attempt_by(a, "virtual", BYTES("virtual"));
         uint32_t jobs = ++m->mailbox_jobs;
         attempt_begin(m, a);
         if (m->mailbox_jobs < jobs) break; /* it came back at once: the channel takes no more */
@@ -69,7 +70,8 @@ void local_feed(struct manager *m, struct site *s)
     static const struct verdict unrouted = {.class = VERDICT_LATER, .scope = SCOPE_RECIPIENT, .step = STEP_ROUTE, .enhanced = {4, 4, 4},
                                             .text = BYTES_INIT("no route of the configuration takes this recipient")};
     switch (s->action) {
-    case ACTION_MAILDIR: mailbox(m, s); break;
+    case ACTION_MAILDIR:
+    case ACTION_LOCAL: mailbox(m, s); break;
     case ACTION_DISCARD: own_words(m, s, &discarded, "discard", "none"); break;
     case ACTION_REJECT: reject(m, s); break;
     default: own_words(m, s, &unrouted, "error", "none"); break;

@@ -4,7 +4,7 @@
  * Purpose      Keeps the queue: commits mail, schedules it, gives it out, records what became of it. The one place that decides.
  * Runs as      _mta-manager; one process; threads loop, log, index, body (all made before lock-down)
  * Inherits     control channel, configuration, log, the queue folder (its working directory)
- * Talks to     receiver: BODY_OPEN, BODY_DROP, RCPTS, COMMIT in; BODY_FILE, BODY_REFUSED, COMMITTED, REFUSED, STORAGE out
+ * Talks to     receiver: BODY_OPEN, BODY_DROP, RCPTS, COMMIT, RCPT_CHECK in; BODY_FILE, BODY_REFUSED, COMMITTED, REFUSED, STORAGE, RCPT_CHECKED out
  *              resolver: LOOKUP out, ANSWER in          connector: CONNECT, CONNECT_CANCEL out; CONNECTED, FAILED in
  *              deliver: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD out; RESULT, CLOSED, REREAD_DONE in      mailbox: DELIVER out, DELIVERED in
  *              acceptor: CLIENT_APART, CLIENTS_ASK out; CLIENT_BEHAVED, CLIENT_LOST in
@@ -103,6 +103,7 @@ static enum err setup(struct process *p)
     }
     if (e != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, advice(e), path, e);
     crashes_open(m);
+    if (!probes_open(m)) process_fatal(p, PROCESS_EXIT_FAILED, "the tables of recipients", BYTES("memory"), ERR_NO_MEMORY);
     struct ring_token token = {.kind = MANAGER_TOKEN_QUEUE};
     return ring_watch(process_ring(p), queue_event_fd(m->queue), token);
 }
@@ -159,6 +160,7 @@ static void turn(struct process *p)
         intake_storage(m);
     }
     operate_turn(m);
+    probes_turn(m);
     queue_turn(m->queue, process_now_wall_us(p), now);
     enum err fault = queue_fault(m->queue);
     if (fault != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "the queue must be opened afresh", folder_path(m->config, ROLE_MANAGER, 0), fault);
@@ -169,6 +171,7 @@ static uint64_t deadline(struct process *p)
     struct manager *m = manager_of(p);
     uint64_t due = queue_deadline_ms(m->queue, process_now_ms(p), process_now_wall_us(p));
     if (orphans_deadline() < due) due = orphans_deadline();
+    if (probes_deadline() < due) due = probes_deadline();
     return due < m->tidy_ms ? due : m->tidy_ms;
 }
 

@@ -110,6 +110,9 @@ struct site {
     uint16_t name_len, domain_len, hosts_count;
     uint32_t hosts_len;
     uint8_t *hosts;                   /* malloc: list of mta/ipc/hosts.h */
+    uint8_t *gathered;                /* the same, while hosts of a relay are looked up one after the other; their preference is their place */
+    uint32_t gathered_len;
+    uint16_t gathered_count, gather_next;
     uint8_t name[QUEUE_DESTINATION_BYTES_MAX];
     uint8_t failure_text[256];
 };
@@ -132,6 +135,7 @@ struct connection {
     struct connection *idle_next, *idle_previous;
     struct net_address remote;
     bool alone;                       /* in the quarantine worker */
+    uint32_t probes;                  /* route + 1 whose recipients are asked for over it; it carries no mail, and has no site */
     bool carried;                     /* a message came to its end over it */
     bool was_parsed;                  /* one of the last that its worker looked at (deaths.c) */
     uint32_t box_slot;                /* where the box of its dead worker has it, index + 1 */
@@ -157,10 +161,11 @@ struct attempt {
     bool to_mailbox;
     bool blocked;                     /* its outcome could not be written: again next turn */
     bool dsn_passed;                  /* the next hop takes over what NOTIFY asks */
+    bool final_here;                  /* it goes into mailboxes by LMTP: delivered, not relayed */
     uint16_t relay_len;               /* when there is no connection: the host for the log line, in relay_name */
     uint8_t relay_name[HOST_NAME_BYTES_MAX];
     struct net_address relay;
-    const char *daemon;               /* whose name its log lines bear: "smtp", "virtual", "discard", "error" */
+    const char *daemon;               /* whose name its log lines bear: "smtp", "lmtp", "virtual", "discard", "error" */
     const struct record_message *record; /* the queue's, until outcome or return */
     uint64_t destination, connection; /* connection: handle, 0 for mailbox and for actions of our own */
     struct message_id message;
@@ -203,7 +208,8 @@ enum { MANAGER_SCRATCH_BYTES = 512 * 1024 };
 
 static inline struct manager *manager_of(struct process *p) { return (struct manager *)process_state(p); }
 
-/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
+/* names.c - names of destinations: "mx:ROUTE:domain", "relay:ROUTE",
+ * "transport:ROUTE:smtp:[host]:25", "lmtp:ROUTE", "local:ROUTE", "maildir:ROUTE", "discard:ROUTE", "reject:ROUTE", "none". */
 void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination);
 /* names_parse - action, route (-1 when the configuration has it no more, or with another action) and the domain of an MX destination. */
 void names_parse(const struct config *c, struct bytes name, uint8_t *action, int32_t *route, struct bytes *domain);
@@ -224,6 +230,11 @@ void sites_resolver_gone(struct manager *m);
 void site_paced(struct manager *m, struct site *s, enum pace pace);
 /* site_fail - the site can take no mail at all: every due message gets this verdict. */
 void site_fail(struct manager *m, struct site *s, const struct verdict *v);
+/* site_hop - host `index` of those that the configuration, or a transport table, names; false behind the last. None for an mx destination. */
+struct hop;
+bool site_hop(const struct manager *m, const struct site *s, uint32_t index, struct hop *out);
+/* site_port - which port of a host is connected to. */
+uint16_t site_port(const struct manager *m, const struct site *s, const struct host *h);
 /* site_host - host `index` of a ready site. site_down - every host failed: the destination backs off, one message is told why. */
 bool site_host(const struct site *s, uint16_t index, struct host *out);
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote);
@@ -246,6 +257,21 @@ void connections_tidy(struct manager *m);
 /* connection_drop - it is no more. Its attempt, if it still has one, keeps the host's name for its log lines. */
 void connection_drop(struct manager *m, struct connection *c);
 void connections_connector_gone(struct manager *m);
+
+/* connection_probe - one to ask for recipients over, to a host of an LMTP route; its handle, 0 when none can be made now. connection_quit - say QUIT. */
+uint64_t connection_probe(struct manager *m, uint32_t route, const struct host *h);
+void connection_quit(struct manager *m, struct connection *c);
+
+/* probes.c - whether a recipient is known, asked of the LMTP server that would get the mail. */
+enum { PROBES_BIT = 63 };             /* of handles in messages: set for what is asked here */
+bool probes_open(struct manager *m);  /* memory, before lock-down */
+void probes_ready(struct manager *m, struct connection *c);
+void probes_lost(struct manager *m, const struct connection *c);
+void probes_answer(struct manager *m, const struct ipc_answer *in);
+/* probes_result - false when that was not asked of this worker. */
+bool probes_result(struct manager *m, const struct ipc_channel *from, const struct ipc_result *in);
+void probes_turn(struct manager *m);
+uint64_t probes_deadline(void);
 
 /* attempts.c */
 struct attempt *attempt_take(struct manager *m, uint64_t destination, uint32_t rcpts_max);
@@ -304,7 +330,7 @@ struct line_outcome {
     struct message_id id;
     struct bytes rcpt;
     struct bytes original;            /* "rfc822;alias@domain", when an alias led here */
-    const char *daemon;               /* "smtp", "virtual", "discard", "error" */
+    const char *daemon;               /* "smtp", "lmtp", "virtual", "discard", "error" */
     struct bytes relay_host;          /* empty = "none" */
     const struct net_address *relay;  /* family 0: no address printed */
     const struct verdict *verdict;

@@ -3,13 +3,30 @@
  *
  * A destination is a queue of its own: its concurrency, its back-off. For `mx` it is a domain by a route; for the others the route itself.
  */
+#include "mta/config/hop.h"
 #include "mta/manager/manager.h"
 
 static const struct { uint8_t action; struct bytes word; } words[] = {
     {ACTION_MX, BYTES_INIT("mx")},           {ACTION_RELAY, BYTES_INIT("relay")},   {ACTION_MAILDIR, BYTES_INIT("maildir")},
-    {ACTION_DISCARD, BYTES_INIT("discard")}, {ACTION_REJECT, BYTES_INIT("reject")},
+    {ACTION_LMTP, BYTES_INIT("lmtp")},
+    {ACTION_TRANSPORT, BYTES_INIT("transport")},
+    {ACTION_LOCAL, BYTES_INIT("local")},     {ACTION_DISCARD, BYTES_INIT("discard")}, {ACTION_REJECT, BYTES_INIT("reject")},
 };
 enum { WORD_COUNT = sizeof words / sizeof *words };
+
+/* put_hop - ":VALUE" as the table has it, in lower case; with the recipient's own domain where it means the MX of that, or when it is not in the table. */
+static void put_hop(const struct config *c, const struct config_route *r, struct bytes rcpt, struct buf *destination)
+{
+    struct bytes value;
+    struct hop h;
+    bool found = hop_find(c, r->transport_table, rcpt, &value) && hop_parse(value, &h);
+    buf_put_c(destination, ':');
+    if (!found || (h.action == ACTION_MX && h.host.len == 0)) {
+        BUF_LIT(destination, "smtp:");
+        value = mail_domain(rcpt);
+    }
+    for (uint32_t i = 0; i < value.len; i++) buf_put_c(destination, ascii_lower(value.ptr[i]));
+}
 
 void names_route(void *context, const struct record_message *m, const struct rcpt *r, struct buf *destination)
 {
@@ -32,6 +49,7 @@ void names_route(void *context, const struct record_message *m, const struct rcp
         if (words[i].action == found->action) buf_put(destination, words[i].word);
     buf_put_c(destination, ':');
     buf_put(destination, config_bytes(c, found->name));
+    if (found->action == ACTION_TRANSPORT) put_hop(c, found, r->address, destination);
     if (found->action != ACTION_MX) return;
     buf_put_c(destination, ':');
     buf_put(destination, mail_domain(r->address));
@@ -55,6 +73,10 @@ void names_parse(const struct config *c, struct bytes name, uint8_t *action, int
         *action = wanted;
         *route = (int32_t)i;
         *domain = bytes_from(rest, second + 1);
+        struct hop h;
+        if (wanted != ACTION_TRANSPORT) return;
+        *action = hop_parse(*domain, &h) ? h.action : (uint8_t)ACTION_NONE;
+        if (*action == ACTION_NONE) *route = -1;
         return;
     }
 }

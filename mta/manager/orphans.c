@@ -112,10 +112,13 @@ static uint16_t verdict_for(enum box_rule rule, const struct box_view *v)
 static void resolve(struct manager *m, struct orphan *o, enum box_found found, bool suspect, const struct box_view *v)
 {
     struct grant *e = grant_of(m, o);
-    uint16_t verdict = verdict_for(box_rule(found, suspect), v);
+    static uint16_t each[BOX_RCPTS_MAX];
+    enum box_rule rule = box_rule(found, suspect);
+    uint16_t verdict = verdict_for(rule, v);
+    if (rule == RULE_EACH) box_each(v, suspect, each);
     for (uint32_t i = 0; i < e->rcpt_count; i++) {
         bool judged_before = v->rcpts && (v->rcpts[i] & BOX_RCPT_JUDGED);
-        if (!e->rcpts[i].verdict && !judged_before) e->rcpts[i].verdict = verdict;
+        if (!e->rcpts[i].verdict && !judged_before) e->rcpts[i].verdict = rule == RULE_EACH ? each[i] : verdict;
     }
     grant_known(grants_of(m, o), o->grant);
     o->resolved = true;
@@ -141,7 +144,7 @@ static void look_at(struct manager *m, struct orphan *o, enum box_condition cond
     bool noticed, lives = may_change(m, o, &noticed);
     if (!noticed) return; /* it does not know yet that its manager is dead */
     enum box_found found = box_found(condition, v, spoiled, e->attempt, e->rcpt_count);
-    bool open_end = found == FOUND_AFTER_SILENT || found == FOUND_AFTER_PARTIAL || found == FOUND_AFTER_UNJUDGED;
+    bool open_end = found == FOUND_AFTER_SILENT || found == FOUND_AFTER_PARTIAL || found == FOUND_AFTER_UNJUDGED || found == FOUND_AFTER_SOME;
     if (lives && open_end && !v->ended) return;
     resolve(m, o, found, !lives && v->open, v);
 }

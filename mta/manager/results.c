@@ -11,6 +11,19 @@ static struct verdict verdict_of(const struct ipc_result *in)
     };
 }
 
+/* judge_full - what the route says of a mailbox that is full: servers answer with 4yz and 5yz alike. */
+static void judge_full(const struct manager *m, const struct connection *c, struct verdict *v)
+{
+    const struct site *s = slots_find(&m->sites, c->site);
+    bool full = v->scope == SCOPE_RECIPIENT && v->remote && (v->class == VERDICT_LATER || v->class == VERDICT_NEVER) &&
+                ((v->enhanced.subject == 2 && v->enhanced.detail == 2) || v->code == 552);
+    if (!s || s->action != ACTION_LMTP || s->route < 0 || !full) return;
+    uint8_t rule = CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route].mailbox_full;
+    if (rule == FULL_AS_IS) return;
+    v->class = rule == FULL_DEFER ? VERDICT_LATER : VERDICT_NEVER;
+    v->enhanced.class = rule == FULL_DEFER ? 4 : 5;
+}
+
 /* site_news - what a result says about its destination as a whole. */
 static void site_news(struct manager *m, const struct attempt *a, const struct verdict *v)
 {
@@ -25,6 +38,10 @@ void manager_on_result(struct process *p, struct ipc_channel *from, const struct
 {
     (void)fd;
     struct manager *m = manager_of(p);
+    if (in->attempt >> PROBES_BIT) {
+        if (!probes_result(m, from, in)) process_violation(p, from, "a RESULT for a recipient that this worker was not asked for");
+        return;
+    }
     struct attempt *a = slots_find(&m->attempts, in->attempt);
     if (!a || a->to_mailbox) return;
     struct connection *c = slots_find(&m->connections, a->connection);
@@ -38,6 +55,7 @@ void manager_on_result(struct process *p, struct ipc_channel *from, const struct
         return;
     }
     if (a->state != ATTEMPT_SENT) return;
+    judge_full(m, c, &v);
     if (v.class != VERDICT_NONE && !attempt_run(a, in->first, in->count, &v)) {
         process_violation(p, from, "a RESULT for recipients that the attempt has not");
         return;

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "mta/config/hop.h"
 #include "mta/manager/manager.h"
 #include "mta/process/dispatch.h"
 
@@ -76,6 +77,7 @@ static void forget(struct manager *m, struct site *s)
     while (*at != self) at = &((struct site *)(void *)(m->sites.objects + (size_t)(*at - 1) * m->sites.object_bytes))->hash_next;
     *at = s->hash_next;
     free(s->hosts);
+    free(s->gathered);
     slots_give(&m->sites, s);
 }
 
@@ -118,44 +120,124 @@ void site_fail(struct manager *m, struct site *s, const struct verdict *v)
     site_feed(m, s->destination);
 }
 
-/* resolve - begin finding the hosts. A relay given as an address, or as a literal domain, needs nobody. */
-static void resolve(struct manager *m, struct site *s)
+static bool is_transport(const struct site *s) { return bytes_starts(bytes_of(s->name, s->name_len), BYTES("transport:")); }
+
+bool site_hop(const struct manager *m, const struct site *s, uint32_t index, struct hop *out)
 {
     const struct config_route *route = route_of(m, s);
+    if (is_transport(s)) return index == 0 && hop_parse(domain_of(s), out);
+    const struct config_relay *relays = CONFIG_ITEMS(m->config, route->relays, struct config_relay);
+    *out = (struct hop){.action = s->action, .is_address = route->relay_is_address, .host = config_bytes(m->config, route->relay_host),
+                        .port = route->relay_port, .address = route->relay_address};
+    if (s->action == ACTION_LMTP) return index == 0;
+    if (s->action != ACTION_RELAY || !relays || index >= route->relays.count) return false;
+    out->is_address = relays[index].is_address;
+    out->host = config_bytes(m->config, relays[index].host);
+    out->port = relays[index].port;
+    out->address = relays[index].address;
+    return true;
+}
+
+uint16_t site_port(const struct manager *m, const struct site *s, const struct host *h)
+{
+    struct hop hop;
+    uint32_t index = s->action == ACTION_RELAY && !is_transport(s) ? h->preference : 0;
+    return site_hop(m, s, index, &hop) && hop.port ? hop.port : m->config->connect.mx_port;
+}
+
+static bool gather_hosts(struct site *s, struct bytes hosts, uint32_t count)
+{
+    uint8_t *grown = realloc(s->gathered, s->gathered_len + hosts.len);
+    if (!grown) return false;
+    memcpy(grown + s->gathered_len, hosts.ptr, hosts.len);
+    s->gathered = grown;
+    s->gathered_len += hosts.len;
+    s->gathered_count = (uint16_t)(s->gathered_count + count);
+    return true;
+}
+
+/* gather_one - a host of a relay, with its place for a preference. */
+static bool gather_one(struct site *s, const struct host *found)
+{
+    uint8_t store[HOST_NAME_BYTES_MAX + 8 + HOST_ADDRESSES_MAX * 17 + HOST_TLSA_BYTES_MAX];
+    struct buf list = BUF_OVER(store);
+    struct host h = *found;
+    h.preference = s->gather_next;
+    host_put(&list, &h);
+    return !list.overflow && gather_hosts(s, buf_bytes(&list), 1);
+}
+
+/* take_gathered - all that could be found of a relay's hosts; false when there is none. */
+static bool take_gathered(struct manager *m, struct site *s)
+{
+    bool taken = s->gathered_count > 0 && keep_hosts(s, bytes_of(s->gathered, s->gathered_len), s->gathered_count);
+    free(s->gathered);
+    s->gathered = NULL;
+    s->gathered_len = s->gathered_count = 0;
+    if (!taken) return false;
+    s->state = SITE_READY;
+    if (s->fresh_until_ms < process_now_ms(m->process)) s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
+    return true;
+}
+
+static bool look_up(struct manager *m, struct site *s, uint8_t kind, struct bytes name, uint16_t port)
+{
+    struct ipc_channel *to = process_channel(m->process, ROLE_RESOLVER, 0);
+    const struct config_route *route = route_of(m, s);
+    struct ipc_lookup q = {.request = slots_handle(&m->sites, s), .kind = kind, .family = route->family,
+                           .dane_port = route->tls_dane ? port : 0, .name = name};
+    /* Asked again when it is back, or at the next look. */
+    if (!to || m->resolving >= MANAGER_LOOKUPS_MAX || ipc_send_lookup(to, &q, -1) != ERR_NONE) return false;
+    s->state = SITE_RESOLVING;
+    m->resolving++;
+    s->lookup = q.request;
+    return true;
+}
+
+/* gather - the hosts of a relay one after the other: those given as addresses at once. True when all have been seen to. */
+static bool gather(struct manager *m, struct site *s)
+{
+    struct hop hop;
+    for (; site_hop(m, s, s->gather_next, &hop); s->gather_next++) {
+        if (!hop.is_address) return !look_up(m, s, LOOKUP_ADDRESS, hop.host, hop.port) && s->gathered_count > 0;
+        struct host h = {.name = hop.host, .address_count = 1};
+        h.addresses[0] = hop.address;
+        if (!gather_one(s, &h)) break;
+    }
+    return true;
+}
+
+/* resolve - begin finding the hosts. What is given as an address, or as a literal domain, needs nobody. */
+static void resolve(struct manager *m, struct site *s)
+{
+    struct hop hop = {0};
+    struct bytes name = domain_of(s);
+    if (s->action != ACTION_MX) {
+        s->gather_next = s->gathered_count = 0;
+        s->gathered_len = 0;
+        if (s->state != SITE_RESOLVING && gather(m, s)) (void)take_gathered(m, s);
+        return;
+    }
+    if (site_hop(m, s, 0, &hop)) name = hop.host;
     struct net_address literal = {0};
-    bool given = s->action == ACTION_RELAY && route->relay_is_address;
-    struct bytes name = s->action == ACTION_RELAY ? config_bytes(m->config, route->relay_host) : domain_of(s);
-    if (given) literal = route->relay_address;
-    if (s->action == ACTION_MX && name.len > 2 && name.ptr[0] == '[') {
+    bool given = false;
+    if (name.len > 2 && name.ptr[0] == '[') {
         struct bytes inside = bytes_slice(name, 1, name.len - 2);
         if (bytes_starts_nocase(inside, BYTES("IPv6:"))) inside = bytes_from(inside, 5);
         given = net_parse_ip(inside, &literal);
     }
-    if (given) {
-        uint8_t store[512];
-        struct buf list = BUF_OVER(store);
-        struct host h = {.name = name, .address_count = 1};
-        h.addresses[0] = literal;
-        host_put(&list, &h);
-        if (!keep_hosts(s, buf_bytes(&list), 1)) return;
-        s->state = SITE_READY;
-        s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
+    if (!given) {
+        (void)look_up(m, s, LOOKUP_MX, name, hop.port ? hop.port : m->config->connect.mx_port);
         return;
     }
-    struct ipc_channel *to = process_channel(m->process, ROLE_RESOLVER, 0);
-    if (!to || m->resolving >= MANAGER_LOOKUPS_MAX) return; /* asked again when it is back, or at the next look */
-    struct ipc_lookup q = {
-        .request = slots_handle(&m->sites, s),
-        .kind = s->action == ACTION_MX ? LOOKUP_MX : LOOKUP_ADDRESS,
-        .family = route->family,
-        .dane_port = !route->tls_dane ? 0 : s->action == ACTION_MX ? m->config->connect.mx_port : route->relay_port,
-        .name = name,
-    };
-    if (ipc_send_lookup(to, &q, -1) == ERR_NONE) {
-        s->state = SITE_RESOLVING;
-        m->resolving++;
-        s->lookup = q.request;
-    }
+    uint8_t store[512];
+    struct buf list = BUF_OVER(store);
+    struct host h = {.name = name, .address_count = 1};
+    h.addresses[0] = literal;
+    host_put(&list, &h);
+    if (!keep_hosts(s, buf_bytes(&list), 1)) return;
+    s->state = SITE_READY;
+    s->fresh_until_ms = process_now_ms(m->process) + MANAGER_SITE_KEEP_MS;
 }
 
 /* What a failed look-up means for mail (RFC 5321 5.1, 7505; RFC 3463). */
@@ -173,6 +255,10 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     (void)from;
     (void)fd;
     struct manager *m = manager_of(p);
+    if (in->request >> PROBES_BIT) {
+        probes_answer(m, in);
+        return;
+    }
     struct site *s = slots_find(&m->sites, in->request);
     if (!s || s->state != SITE_RESOLVING || s->lookup != in->request) return;
     m->resolving--;
@@ -183,7 +269,18 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     s->fresh_until_ms = process_now_ms(p) + ttl_ms;
     s->secure = in->secure;
     s->clear = false;
-    if (in->status == ANSWER_FOUND) {
+    if (s->action != ACTION_MX) {
+        struct cursor list = cursor_over(in->hosts);
+        struct host found;
+        if (in->status == ANSWER_FOUND && host_next(&list, &found)) (void)gather_one(s, &found);
+        s->state = SITE_NEW;
+        s->gather_next++;
+        if (!gather(m, s)) return;
+        if (take_gathered(m, s)) {
+            site_feed(m, s->destination);
+            return;
+        }
+    } else if (in->status == ANSWER_FOUND) {
         struct cursor c = cursor_over(in->hosts);
         struct host h;
         uint16_t count = 0;
@@ -201,7 +298,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
         v.enhanced = meanings[i].enhanced;
         if (!v.text.len) v.text = bytes_of_cstr(meanings[i].words);
         /* A relay host of our own configuration that cannot be found is the operator's to mend: mail waits. */
-        if (s->action == ACTION_RELAY && v.class == VERDICT_NEVER) {
+        if (s->action != ACTION_MX && v.class == VERDICT_NEVER) {
             v.class = VERDICT_LATER;
             v.enhanced = (struct enhanced){4, 4, 4};
         }
@@ -226,7 +323,7 @@ void site_down(struct manager *m, struct site *s, const struct verdict *v, struc
     reason_write(&reason, v, host, remote);
     queue_site_failed(m->queue, s->destination, buf_bytes(&reason), process_now_wall_us(m->process));
     if (!a) return;
-    attempt_by(a, "smtp", host);
+    attempt_by(a, s->action == ACTION_LMTP ? "lmtp" : "smtp", host);
     a->relay = remote ? *remote : (struct net_address){0};
     struct verdict site = *v;
     site.scope = SCOPE_SITE;
@@ -279,7 +376,7 @@ static void smtp_feed(struct manager *m, struct site *s)
 void site_feed(struct manager *m, uint64_t destination)
 {
     struct site *s = site_get(m, destination);
-    bool local = s && s->action != ACTION_MX && s->action != ACTION_RELAY;
+    bool local = s && s->action != ACTION_MX && s->action != ACTION_RELAY && s->action != ACTION_LMTP;
     /* Without a site: all places are taken, and one may be free then. */
     if (!local) queue_destination_wait(m->queue, destination, process_now_ms(m->process) + SITE_LOOK_AGAIN_MS);
     if (!s) return;

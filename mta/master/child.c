@@ -104,17 +104,25 @@ static bool put_in_place(struct handed *h)
 
 static _Noreturn void become(const struct master *m, const struct child *c, struct handed *h)
 {
-    char index[16], epoch[16], folders[16], landlock[16], uid[16], gid[16];
+    char index[16], epoch[16], folders[16], landlock[16], uid[16], gid[16], route[16];
+    const struct account *self = c->role == ROLE_LOCAL ? &c->user.account : &m->accounts[c->role];
     snprintf(index, sizeof(index), "%u", c->index);
     snprintf(epoch, sizeof(epoch), "%u", c->epoch);
     snprintf(folders, sizeof(folders), "%u", m->folder_counts[c->role]);
     snprintf(landlock, sizeof(landlock), "%u", m->landlock_max);
-    snprintf(uid, sizeof(uid), "%u", m->accounts[c->role].uid);
-    snprintf(gid, sizeof(gid), "%u", m->accounts[c->role].gid);
+    snprintf(uid, sizeof(uid), "%u", self->uid);
+    snprintf(gid, sizeof(gid), "%u", self->gid);
     const char *role = ipc_role_name(c->role);
-    const char *args[] = {"mtad", "--role", role, "--index", index, "--epoch", epoch, "--folders", folders, "--landlock-max", landlock,
-        m->is_root ? "--uid" : NULL, uid, "--gid", gid, NULL};
+    const char *args[24] = {"mtad", "--role", role, "--index", index, "--epoch", epoch, "--folders", folders, "--landlock-max", landlock};
+    uint32_t n = 11;
+    if (c->role == ROLE_LOCAL) {
+        snprintf(route, sizeof(route), "%u", c->user.route);
+        args[n++] = "--route", args[n++] = route, args[n++] = "--user", args[n++] = c->user.name, args[n++] = "--home", args[n++] = c->user.home;
+    }
+    if (m->is_root) args[n++] = "--uid", args[n++] = uid, args[n++] = "--gid", args[n++] = gid;
 
+    /* A user of this host writes nothing into our log, standard error included. */
+    if (c->role == ROLE_LOCAL && (dup2(m->nowhere_fd, STDOUT_FILENO) < 0 || dup2(m->nowhere_fd, STDERR_FILENO) < 0)) _exit(EXIT_EXEC);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -132,7 +140,7 @@ static void list_handed(const struct master *m, const struct child *c, int chann
     memset(h->from, -1, sizeof(h->from));
     h->from[PROCESS_CONTROL_FD] = channel;
     h->from[PROCESS_CONFIG_FD] = m->config_fd;
-    h->from[PROCESS_LOG_FD] = m->log_fd;
+    h->from[PROCESS_LOG_FD] = c->role == ROLE_LOCAL ? m->nowhere_fd : m->log_fd;
     h->from[PROCESS_ROOT_FD] = m->root_fd;
     for (uint32_t i = 0; i < m->folder_counts[c->role]; i++) h->from[(uint32_t)PROCESS_FOLDER_FD + i] = m->folders[c->role][i];
     h->count = (uint32_t)PROCESS_FOLDER_FD + m->folder_counts[c->role];
@@ -217,7 +225,7 @@ bool child_takes(const struct child *c)
 bool children_start(struct master *m, bool taking)
 {
     for (uint32_t i = 0; i < m->child_count; i++) {
-        if (child_takes(&m->children[i]) != taking) continue;
+        if (child_takes(&m->children[i]) != taking || m->children[i].role == ROLE_LOCAL) continue; /* those are started when a user has mail */
         enum err e = child_start(m, &m->children[i]);
         if (e == ERR_NONE) continue;
         log_err(LOG_LEVEL_FATAL, "cannot start a process", bytes_of_cstr(ipc_role_name(m->children[i].role)), e);

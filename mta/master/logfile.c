@@ -100,7 +100,7 @@ void logfile_reopen(struct master *m)
     m->log_fd = fd;
     for (uint32_t i = 0; i < m->child_count; i++) {
         struct child *c = &m->children[i];
-        if (c->channel == NULL) continue;
+        if (c->channel == NULL || c->role == ROLE_LOCAL) continue;
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (copy < 0) continue;
         if (ipc_send_log_to(c->channel, &(struct ipc_log_to){.sink = (uint8_t)logfile_sink(m)}, copy) != ERR_NONE) close(copy);

@@ -20,11 +20,11 @@
 #define CONFIG_FILE_DEFAULT "/etc/mta/mta.conf"
 
 extern const struct role role_manager, role_resolver, role_mailbox, role_connector, role_deliver, role_receiver, role_acceptor, role_control,
-    role_keyholder, role_authd, role_tables;
+    role_keyholder, role_authd, role_tables, role_local;
 
 static const struct role *const roles[] = {
     &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control, &role_keyholder, &role_authd,
-    &role_tables,
+    &role_tables, &role_local,
 };
 
 static const char help[] =
@@ -56,12 +56,13 @@ static bool number(const char *text, uint32_t max, uint32_t *out)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    enum { ROLE = 256, INDEX, EPOCH, FOLDERS, UID, GID, CHECK, STATE, VERSION, LANDLOCK };
+    enum { ROLE = 256, INDEX, EPOCH, FOLDERS, UID, GID, CHECK, STATE, VERSION, LANDLOCK, ROUTE, USER, HOME };
     static const struct option names[] = {
         {"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, CHECK}, {"state", required_argument, NULL, STATE},
         {"version", no_argument, NULL, VERSION}, {"help", no_argument, NULL, 'h'}, {"role", required_argument, NULL, ROLE},
         {"index", required_argument, NULL, INDEX}, {"epoch", required_argument, NULL, EPOCH}, {"folders", required_argument, NULL, FOLDERS},
         {"uid", required_argument, NULL, UID}, {"gid", required_argument, NULL, GID}, {"landlock-max", required_argument, NULL, LANDLOCK},
+        {"route", required_argument, NULL, ROUTE}, {"user", required_argument, NULL, USER}, {"home", required_argument, NULL, HOME},
         {NULL, 0, NULL, 0},
     };
     bool good = true;
@@ -81,6 +82,9 @@ static bool parse(int argc, char **argv, struct options *o)
         case UID: good &= o->start.change_identity = number(optarg, UINT32_MAX, &o->start.uid); break;
         case GID: good &= number(optarg, UINT32_MAX, &o->start.gid); break;
         case LANDLOCK: good &= number(optarg, UINT32_MAX, &o->start.landlock_max); break;
+        case ROUTE: good &= number(optarg, UINT16_MAX, &o->start.route); break;
+        case USER: o->start.user = optarg; break;
+        case HOME: o->start.home = optarg; break;
         default: good = false; break;
         }
     }

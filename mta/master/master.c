@@ -63,7 +63,7 @@ static int open_self(struct master *m)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) return fail("cannot open /dev/null");
-    close(null);
+    m->nowhere_fd = null;
     /* By descriptor: a child is of the same build even when the file has been replaced meanwhile. */
     m->exe_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     return m->exe_fd >= 0 ? 0 : fail("cannot open our own program: is /proc mounted?");

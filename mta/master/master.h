@@ -30,6 +30,7 @@ enum {
     START_MS = 120000,            /* a child that is not READY by then is hung; the manager, who may have a log to read, has no such limit */
     BACK_OFF_FIRST_MS = 1000,     /* the first death is answered at once, the second after this, then twice as long each time */
     BACK_OFF_MOST_MS = 60000,
+    LOCAL_HOME_BYTES_MAX = 255,
     STEADY_MS = 10000,            /* who ran for this long since READY has got over what killed it: back-off begins anew */
 };
 
@@ -46,6 +47,13 @@ struct listener {
     uint16_t listen_block;        /* index in the configuration */
     struct net_address address;
     int fd;
+};
+
+struct local_user { /* whom a process of ROLE_LOCAL becomes */
+    struct account account;
+    uint16_t route;
+    char name[LOCAL_USER_BYTES_MAX + 1];
+    char home[LOCAL_HOME_BYTES_MAX + 1];
 };
 
 struct child {
@@ -68,6 +76,7 @@ struct child {
     bool ping_open;               /* not answered yet */
     uint32_t layers;
     uint8_t engine;
+    struct local_user user;       /* of ROLE_LOCAL */
     int box_fd, box_read_fd, grants_fd; /* of a worker's place (box.c) */
     int box_before_fd;            /* what a receiver wrote that crashed, for reading; 0 = none */
     struct ipc_died death;        /* the last one in this place */
@@ -90,6 +99,8 @@ struct master {
     uint32_t landlock_max;
     int log_fd;
     int control_fd;
+    int nowhere_fd;               /* /dev/null */
+    int64_t users_changed_ns;     /* of /etc/passwd, as the mailbox process has it; 0 = it has none */
     struct listener listeners[LISTENERS_MAX];
     uint32_t listener_count;
     int folders[ROLE_COUNT][FOLDERS_MAX];
@@ -217,6 +228,16 @@ void watch_due(struct master *m);
 uint64_t watch_deadline(const struct master *m);
 /* watch_tell_state - ROLE_STATE of one child to the control process. */
 void watch_tell_state(struct master *m, const struct child *c);
+
+/* ---- unix.c ---- */
+/* unix_connect - a connection to the Unix socket of a route, for the connector. False when it asks for a route that has none. */
+bool unix_connect(struct master *m, struct child *connector, const struct ipc_unix_ask *ask);
+
+/* ---- local.c: users of this host, and processes that become one ---- */
+/* local_start - a process for a user; false when the message is not one that the mailbox process may send. */
+bool local_start(struct master *m, struct child *mailbox, const struct ipc_local_ask *ask);
+/* local_users - give the list of users to the mailbox process when it has none, or when the file was changed. */
+void local_users(struct master *m);
 
 /* ---- stop.c ---- */
 void stop_begin(struct master *m, const char *why);

@@ -19,6 +19,7 @@
 
 void watch_tell_state(struct master *m, const struct child *c)
 {
+    if (c->role == ROLE_LOCAL) return; /* these come and go */
     struct child *control = child_find(m, ROLE_CONTROL, 0);
     if (control->channel == NULL || !control->was_ready) return;
     struct ipc_role_state s = {.role = (uint8_t)c->role, .index = c->index, .pid = (uint32_t)c->pid, .restarts = c->restarts, .state = (uint8_t)c->state,
@@ -63,6 +64,10 @@ static void give_work(struct master *m, struct child *c)
     if (c->role == ROLE_ACCEPTOR) give_listeners(m, c);
     if (c->role == ROLE_CONTROL) give_control(m, c);
     if (c->role == ROLE_MANAGER && m->secrets_bytes > 0) give_secrets(m, c);
+    if (c->role == ROLE_MAILBOX) {
+        m->users_changed_ns = 0;
+        local_users(m);
+    }
 }
 
 /* say_open - a line for each layer that some process does without: what that leaves open. */
@@ -79,7 +84,12 @@ static void say_open(uint32_t layers)
 static void say_ready(struct master *m)
 {
     uint32_t layers = UINT32_MAX;
-    for (uint32_t i = 0; i < m->child_count; i++) layers &= m->children[i].layers | LAYER_RING;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->child_count; i++) {
+        if (m->children[i].role == ROLE_LOCAL) continue;
+        layers &= m->children[i].layers | LAYER_RING;
+        count++;
+    }
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "sandbox of every process: ");
     sandbox_layers_print(line, layers & ~(uint32_t)LAYER_RING);
@@ -94,7 +104,7 @@ static void say_ready(struct master *m)
         BUF_LIT(line, "configuration ");
         log_bytes(line, config_bytes(m->config, m->config->file));
         BUF_LIT(line, ": ");
-        buf_put_u64(line, m->child_count);
+        buf_put_u64(line, count);
         BUF_LIT(line, " processes ready");
         log_end();
         log_flush();
@@ -142,7 +152,7 @@ void watch_all_ready(struct master *m)
 {
     if (m->ready || (!m->open && !open_doors(m))) return;
     for (uint32_t i = 0; i < m->child_count; i++) {
-        if (!m->children[i].was_ready) return;
+        if (!m->children[i].was_ready && m->children[i].role != ROLE_LOCAL) return;
     }
     m->ready = true;
     for (uint32_t i = 0; i < m->child_count; i++)
@@ -182,6 +192,8 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_pong pong;
         struct ipc_drained drained;
         struct ipc_violation violation;
+        struct ipc_unix_ask unix_ask;
+        struct ipc_local_ask local_ask;
         struct ipc_keys_read keys_read;
         struct ipc_auth_connect auth_connect;
         struct ipc_reload reload;
@@ -214,6 +226,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);
     case IPC_AUTH_CONNECT:
         return ipc_decode_auth_connect(record->body, &u.auth_connect) == ERR_NONE && auth_connect(m, &u.auth_connect);
+    case IPC_LOCAL_ASK:
+        return ipc_decode_local_ask(record->body, &u.local_ask) == ERR_NONE && local_start(m, c, &u.local_ask);
+    case IPC_UNIX_ASK:
+        return ipc_decode_unix_ask(record->body, &u.unix_ask) == ERR_NONE && unix_connect(m, c, &u.unix_ask);
     case IPC_RELOAD:
         if (ipc_decode_reload(record->body, &u.reload) != ERR_NONE) return false;
         if (!m->stopping) reload_now(m, c, u.reload.request);
@@ -314,6 +330,10 @@ static void on_death(struct master *m, struct child *c, int status)
         news_death(m, c, pid, status); /* the manager settles what it had in hand */
         return;
     }
+    if (c->role == ROLE_LOCAL) { /* it is asked for again when there is more for its user */
+        if (!clean) say_death(c, LOG_LEVEL_WARNING, pid, status, "");
+        return;
+    }
     /* Once clients are let in, who was there already may have died of what one of them said: that is no failed start. */
     bool first_try = !c->was_ready && c->restarts == 0;
     if (!m->ready && (!m->open || first_try)) {
@@ -381,6 +401,7 @@ static void check_one(struct master *m, struct child *c)
 void watch_due(struct master *m)
 {
     for (uint32_t i = 0; i < m->child_count; i++) check_one(m, &m->children[i]);
+    if (m->ready) local_users(m);
 }
 
 uint64_t watch_deadline(const struct master *m)

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/must.h"
+#include "mta/config/hop.h"
+#include "mta/config/table.h"
 #include "mta/process/folders.h"
 #include "mta/process/state.h"
 
@@ -23,6 +25,17 @@ static void add_port(struct process *p, uint16_t port)
     p->ports[p->port_count++] = port;
 }
 
+/* add_ports_of_table - those of a transport table as it is at the start: others need a restart. */
+static void add_ports_of_table(struct process *p, uint32_t table)
+{
+    const struct config_entry *e;
+    struct hop h;
+    for (uint32_t n = 0; (e = table_entry_at(p->config, table, n)) != NULL; n++)
+        if (hop_parse(config_bytes(p->config, e->value), &h) && h.port != 0) add_port(p, h.port);
+    add_port(p, 25); /* what a value without a port means */
+    add_port(p, 24);
+}
+
 /* collect_ports - TCP ports that the configuration lets a role connect to. */
 static void collect_ports(struct process *p)
 {
@@ -35,7 +48,10 @@ static void collect_ports(struct process *p)
     add_port(p, c->connect.mx_port);
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
     for (uint32_t i = 0; i < c->routes.count && routes != NULL; i++) {
-        if (routes[i].action == ACTION_RELAY) add_port(p, routes[i].relay_is_address ? routes[i].relay_address.port : routes[i].relay_port);
+        const struct config_relay *relays = CONFIG_ITEMS(c, routes[i].relays, struct config_relay);
+        for (uint32_t k = 0; relays && k < routes[i].relays.count; k++) add_port(p, relays[k].port);
+        if (routes[i].action == ACTION_LMTP && routes[i].relay_address.family != NET_UNIX) add_port(p, routes[i].relay_port);
+        if (routes[i].action == ACTION_TRANSPORT) add_ports_of_table(p, routes[i].transport_table);
     }
 }
 
@@ -114,6 +130,7 @@ void process_close_files(struct process *p, const struct sandbox_request *q)
 void process_lock_down(struct process *p, struct sandbox_request *q)
 {
     q->has_ring = ring_engine_of(p->ring) == RING_URING;
+    if (p->has_own_folder) folder_fds[q->writable_count++] = p->own_folder_fd;
     if (!p->role->works_in_folder && !p->role->starts_threads) process_close_files(p, q);
     enum err e = ring_confine(p->ring);
     if (e != ERR_NONE) refuse(p, "cannot confine the event loop", NULL, e);

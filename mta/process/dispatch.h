@@ -24,6 +24,7 @@
 #define PROCESS_HEARS_keyholder_KEYHOLDER ~, 1
 #define PROCESS_HEARS_authd_AUTHD ~, 1
 #define PROCESS_HEARS_tables_TABLES ~, 1
+#define PROCESS_HEARS_local_LOCAL ~, 1
 
 #define PROCESS_SECOND(a, b, ...) b
 #define PROCESS_PICK(...) PROCESS_SECOND(__VA_ARGS__, 0, 0)
@@ -47,7 +48,8 @@
     PROCESS_PROTOTYPE(control, name, to) \
     PROCESS_PROTOTYPE(keyholder, name, to) \
     PROCESS_PROTOTYPE(authd, name, to) \
-    PROCESS_PROTOTYPE(tables, name, to)
+    PROCESS_PROTOTYPE(tables, name, to) \
+    PROCESS_PROTOTYPE(local, name, to)
 IPC_MESSAGES(PROCESS_PROTOTYPES)
 
 /* The switch. */
@@ -70,6 +72,7 @@ IPC_MESSAGES(PROCESS_PROTOTYPES)
 #define PROCESS_CASES_control(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(control, NAME, name, to)
 #define PROCESS_CASES_keyholder(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(keyholder, NAME, name, to)
 #define PROCESS_CASES_authd(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(authd, NAME, name, to)
+#define PROCESS_CASES_local(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(local, NAME, name, to)
 #define PROCESS_CASES_tables(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(tables, NAME, name, to)
 
 #define PROCESS_DISPATCH(role) \

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "mta/process/folders.h"
 #include "mta/process/state.h"
 
 static struct process the_process;
@@ -22,8 +23,7 @@ static struct process the_process;
 static const char *const log_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master", [ROLE_MANAGER] = "qmgr", [ROLE_RESOLVER] = "resolver", [ROLE_MAILBOX] = "virtual", [ROLE_CONNECTOR] = "connector",
     [ROLE_DELIVER] = "smtp", [ROLE_RECEIVER] = "smtpd", [ROLE_ACCEPTOR] = "acceptor", [ROLE_CONTROL] = "control", [ROLE_KEYHOLDER] = "keyholder",
-    [ROLE_AUTHD] = "authd",
-    [ROLE_TABLES] = "tables",
+    [ROLE_AUTHD] = "authd", [ROLE_TABLES] = "tables", [ROLE_LOCAL] = "local",
 };
 
 const struct config *process_config(const struct process *p) { return p->config; }
@@ -41,9 +41,10 @@ void process_wake(struct process *p) { p->wake = true; }
 uint16_t process_places(const struct config *c, enum ipc_role role)
 {
     uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers + 1 : role == ROLE_DELIVER ? c->workers.delivers + 1 : 1;
+    if (role == ROLE_LOCAL) count = PROCESS_LOCAL_MAX;
     if (role == ROLE_KEYHOLDER && c->tls.count == 0) count = 0;
     if (role == ROLE_AUTHD && c->auths.count == 0) count = 0;
-    must( count <= ROLE_INSTANCES_MAX);
+    must(count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }
 
@@ -62,7 +63,18 @@ struct ipc_channel *process_channel(struct process *p, enum ipc_role role, uint1
 
 int process_folder(const struct process *p, uint32_t n)
 {
+    if (n == p->start.folder_count && p->has_own_folder) return p->own_folder_fd;
     return n < p->start.folder_count ? PROCESS_FOLDER_FD + (int)n : -1;
+}
+
+const struct process_start *process_start_of(const struct process *p) { return &p->start; }
+
+bool process_add_folder(struct process *p, int fd)
+{
+    if (p->has_own_folder || p->start.folder_count >= FOLDERS_MAX) return false;
+    p->has_own_folder = true;
+    p->own_folder_fd = fd;
+    return true;
 }
 
 _Noreturn void process_fatal(struct process *p, int exit_code, const char *text, struct bytes what, enum err e)

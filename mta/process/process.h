@@ -30,6 +30,7 @@ enum { PROCESS_TOKEN_CHANNEL = 1, PROCESS_TOKEN_ROLE_FIRST = 16 };
 
 /* Descriptors that the master leaves open in a child. ROOT is an empty, already removed folder that becomes the root (only when started as root).
  * Folders follow one another from PROCESS_FOLDER_FD on (mta/process/folders.h). */
+enum { PROCESS_LOCAL_MAX = 4 }; /* users of this host that get mail at the same time, each by a process */
 enum { PROCESS_CONTROL_FD = 3, PROCESS_CONFIG_FD = 4, PROCESS_LOG_FD = 5, PROCESS_ROOT_FD = 6, PROCESS_FOLDER_FD = 7 };
 
 /* Exit codes of a process of ours (sysexits.h). */
@@ -85,10 +86,10 @@ void *process_state(struct process *p);
 /* process_channel - the channel to a single peer (manager, resolver, ...; index 0), or to number `index` of several; NULL while it is down.
  * ipc_send_<name>() on it queues; the skeleton flushes once at the end of the turn. */
 struct ipc_channel *process_channel(struct process *p, enum ipc_role role, uint16_t index);
-/* process_places - how many processes of a role there are by the configuration: 1, but for receiver and deliver, no keyholder without keys, and no
- * authd without an auth block. Behind
- * the workers that it asks for stands one more of each, the quarantine worker, whose index is workers.delivers or workers.receivers: it has one
- * connection at a time, of who has killed one. process_instances - the same for this process's configuration. */
+/* process_places - how many processes of a role there are by the configuration: 1, but for receiver, deliver and local, no keyholder without keys, and no
+ * authd without an auth block. Behind the workers that it asks for stands one more receiver and one more deliver, the quarantine worker, whose index is
+ * workers.delivers or workers.receivers: it has one connection at a time, of who has killed one. process_instances - the same for this process's
+ * configuration. */
 uint16_t process_places(const struct config *c, enum ipc_role role);
 uint16_t process_instances(const struct process *p, enum ipc_role role);
 /* process_violation - a peer's message made no sense: log ipc_violation with `why`, close the channel when the handler has returned, and tell the
@@ -106,6 +107,14 @@ void process_wake(struct process *p);
  */
 int process_folder(const struct process *p, uint32_t n);
 
+/* process_add_folder - in setup(): one more folder, behind those of the master, that the role has opened itself by the rights of its user. True: it takes
+ * over fd. */
+bool process_add_folder(struct process *p, int fd);
+
+/* process_start_of - what the master said when it started this process. */
+struct process_start;
+const struct process_start *process_start_of(const struct process *p);
+
 /* process_fatal - log one clear line "<text>: <what>: <sentence of e>" and end the process: our own resources are unusable. During start the
  * master adds nothing to this line, and ends with the same exit code. */
 _Noreturn void process_fatal(struct process *p, int exit_code, const char *text, struct bytes what, enum err e);
@@ -117,6 +126,8 @@ struct process_start { /* what the master says in the arguments of a child (mta/
     bool change_identity;
     uint32_t uid, gid;
     uint32_t landlock_max; /* of sandbox_request.landlock_abi_max */
+    uint32_t route;        /* local: where it delivers */
+    const char *user, *home; /* who it is, and the user's home folder */
 };
 
 /* process_main - run a role; never returns before the end. Returns the exit code. */

@@ -33,6 +33,8 @@ struct process {
     struct ring *ring;
     struct ring_options ring_options; /* what it was made with */
     uint32_t layers;              /* LAYER_ bits that are on */
+    bool has_own_folder;          /* process_add_folder() */
+    int own_folder_fd;
     void *state;                  /* the role's own */
     uint64_t now_ms;
     int64_t now_wall_us;

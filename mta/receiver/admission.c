@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "mta/config/expand.h"
+#include "mta/config/table.h"
 #include "smtp/reply.h"
 
 void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words,
@@ -17,7 +18,7 @@ void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, s
     BUF_LIT(&text, ">: ");
     buf_put_cut(&text, words);
     buf_put_cut(&text, more);
-    out->taken = out->ask_mailbox = false;
+    out->taken = out->ask_mailbox = out->ask_manager = false;
     out->answer = (struct smtp_policy_answer){code, e, buf_bytes(&text)};
 }
 
@@ -48,11 +49,20 @@ static void judge_alias(const struct config *c, const struct route_question *q, 
     admission_refuse(out, 451, (struct enhanced){4, 3, 5}, asked, BYTES("Recipient address rejected: "), bytes_of_cstr(expand_words(answer)));
 }
 
+/* is_in_table - an address as a whole, its local part, or @ and its domain. */
+static bool is_in_table(const struct config *c, uint32_t table, struct bytes rcpt)
+{
+    struct table_hit hit;
+    if (table_find(c, table, rcpt, &hit) == TABLE_YES || table_find(c, table, mail_local(rcpt), &hit) == TABLE_YES) return true;
+    uint32_t at = bytes_find_last(rcpt, '@');
+    return at < rcpt.len && table_find(c, table, bytes_from(rcpt, at), &hit) == TABLE_YES;
+}
+
 void admission_decide(const struct config *c, const struct admission_question *q, struct admission *out)
 {
     bool bare = q->rcpt->domain.len == 0;
     struct bytes asked = q->rcpt->whole;
-    out->taken = out->ask_mailbox = false;
+    out->taken = out->ask_mailbox = out->ask_manager = false;
     out->rcpt = bare ? config_bytes(c, c->postmaster) : asked;
     struct route_question question = {
         .rcpt = out->rcpt, .sender = q->sender, .client = q->local ? NULL : q->client, .trusted = q->trusted,
@@ -77,7 +87,13 @@ void admission_decide(const struct config *c, const struct admission_question *q
                          BYTES("Recipient address rejected: no route leads to its domain"), (struct bytes){0});
     } else {
         out->taken = true;
-        out->ask_mailbox = route->action == ACTION_MAILDIR && !c->mailbox.create && !alias;
-        if (alias) judge_alias(c, &question, asked, out);
+        out->ask_manager = route->check == CHECK_LMTP && !alias;
+        if (alias) {
+            judge_alias(c, &question, asked, out);
+        } else if (route->check == CHECK_TABLE && !is_in_table(c, route->check_table, out->rcpt)) {
+            admission_refuse(out, 550, (struct enhanced){5, 1, 1}, asked, BYTES("Recipient address rejected: User unknown"), (struct bytes){0});
+            return;
+        }
+        out->ask_mailbox = !alias && (route->action == ACTION_LOCAL || (route->action == ACTION_MAILDIR && !c->mailbox.create));
     }
 }

@@ -24,6 +24,7 @@ struct admission_question {
 struct admission {
     bool taken;
     bool ask_mailbox;                 /* taken only if the mailbox process knows it: Maildirs are not made here */
+    bool ask_manager;                 /* taken only if the route's LMTP server knows it */
     int32_t route;                    /* first matching one, or -1 */
     struct bytes rcpt;                /* the address to be kept; borrows from the question or the configuration */
     struct smtp_policy_answer answer; /* when not taken; its text borrows from `text` */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "mta/config/table.h"
 #include "mta/receiver/receiver.h"
 
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
@@ -149,6 +150,43 @@ static bool keep(struct receiver *r, struct session *s, struct bytes address)
     return true;
 }
 
+/* ---- copies ---- */
+
+/* keep_copy - one more recipient, of whom nobody is told anything. */
+static bool keep_copy(struct receiver *r, struct session *s, struct bytes address)
+{
+    struct rcpt entry = {.notify = NOTIFY_NEVER, .address = address};
+    if (is_listed(r, s, address)) return true;
+    if (!put_here(s, &entry) && !put_in_chunk(r, s, &entry)) return false;
+    s->rcpt_count++;
+    return true;
+}
+
+/* keep_copies - those that a table has for an address, or for @ and its domain. */
+static bool keep_copies(struct receiver *r, struct session *s, uint32_t table, struct bytes address)
+{
+    struct table_hit hit;
+    uint32_t at = bytes_find_last(address, '@');
+    struct bytes keys[] = {address, bytes_from(address, at)};
+    for (uint32_t k = 0; table > 0 && k < 2; k++) {
+        if (keys[k].len == 0 || table_find(r->config, table - 1, keys[k], &hit) != TABLE_YES) continue;
+        for (uint32_t n = 0; n < hit.count; n++)
+            if (!keep_copy(r, s, table_value(r->config, &hit, n, NULL))) return false;
+        return true;
+    }
+    return true;
+}
+
+/* keep_all_copies - before the recipient himself, so that he is refused for now when there is no room for them. */
+static bool keep_all_copies(struct receiver *r, struct session *s, struct bytes address)
+{
+    struct bytes always = config_bytes(r->config, r->config->always_bcc);
+    if (!s->copied && always.len > 0 && !keep_copy(r, s, always)) return false;
+    if (!s->copied && !keep_copies(r, s, r->config->sender_bcc_table, s->server.mail.sender.whole)) return false;
+    s->copied = true;
+    return keep_copies(r, s, r->config->rcpt_bcc_table, address);
+}
+
 /* ---- RCPT ---- */
 
 static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
@@ -156,7 +194,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
         452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
-    if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
+    if (keep_all_copies(r, s, address) && keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
 }
 
@@ -168,10 +206,15 @@ static void decide(const struct receiver *r, const struct session *s, struct adm
 
 static void ask_mailbox(struct receiver *r, struct session *s)
 {
-    struct ipc_channel *mailbox = process_channel(r->process, ROLE_MAILBOX, 0);
-    if (!mailbox) return; /* it is asked when it comes, or the wait ends */
     struct admission a;
     decide(r, s, &a);
+    struct ipc_channel *mailbox = process_channel(r->process, a.ask_manager ? ROLE_MANAGER : ROLE_MAILBOX, 0);
+    if (!mailbox) return; /* it is asked when it comes, or the wait ends */
+    if (a.ask_manager) {
+        struct ipc_rcpt_check check = {.request = receiver_number(r, s), .route = (uint16_t)a.route, .rcpt = a.rcpt};
+        if (ipc_send_rcpt_check(mailbox, &check, -1) == ERR_NONE) s->mailbox_request = check.request;
+        return;
+    }
     struct ipc_mailbox_check ask = {.request = receiver_number(r, s), .route = (uint16_t)a.route, .rcpt = a.rcpt};
     if (ipc_send_mailbox_check(mailbox, &ask, -1) == ERR_NONE) s->mailbox_request = ask.request;
 }
@@ -184,7 +227,7 @@ void mail_rcpt(struct receiver *r, struct session *s)
         refuse_rcpt(s, &a.answer);
     } else if (login_spend(r, s, 0, 1)) {
         return; /* and then from the start again */
-    } else if (a.ask_mailbox) {
+    } else if (a.ask_mailbox || a.ask_manager) {
         s->mailbox_request = 0;
         session_wait(r, s, WAIT_MAILBOX, MAILBOX_WAIT_MS);
         ask_mailbox(r, s);
@@ -237,5 +280,5 @@ void mail_forget(struct receiver *r, struct session *s)
     if (s->file) content_drop_file(r, s);
     s->transaction = s->mailbox_request = 0;
     s->rcpt_count = s->rcpts_here_count = s->rcpts_here_bytes = 0;
-    s->rcpt_non_ascii = false;
+    s->rcpt_non_ascii = s->copied = false;
 }

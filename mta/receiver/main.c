@@ -5,8 +5,8 @@
  * Runs as      _mta-receiver, one of several; empty root, no files, no way to open anything.
  * Inherits     control channel, configuration image, log.
  * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
- *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
- *              BODY_REFUSED, STORAGE in.
+ *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP, RCPT_CHECK out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
+ *              BODY_REFUSED, STORAGE, RCPT_CHECKED in.
  *              master: CERTIFICATES in. keyholder: SIGN out; SIGNATURE, TICKETS in.
  *              authd: AUTH_BEGIN, AUTH_LINE, LOGIN_SPEND out; AUTH_RESULT, LOGIN_SPENT in.
  *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
@@ -135,7 +135,7 @@ static void on_channel_open(struct process *p, struct ipc_channel *c)
     struct receiver *r = receiver_of(p);
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_came(r);
-    if (ipc_peer(c) == ROLE_MAILBOX) mail_mailbox_came(r);
+    if (ipc_peer(c) == ROLE_MAILBOX || ipc_peer(c) == ROLE_MANAGER) mail_mailbox_came(r);
 }
 
 static void on_channel_gone(struct process *p, struct ipc_channel *c)
@@ -219,6 +219,15 @@ void receiver_on_login_spent(struct process *p, struct ipc_channel *from, const 
     r->now_ms = process_now_ms(p);
     struct session *s = receiver_session_of(r, m->request);
     if (s && s->wait == WAIT_SPENT && s->spend_request == m->request) login_spent(r, s, m->allowed, m->allowed ? 0 : m->wait_s);
+}
+
+void receiver_on_rcpt_checked(struct process *p, struct ipc_channel *from, const struct ipc_rcpt_checked *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s && s->wait == WAIT_MAILBOX && s->mailbox_request == m->request) mail_mailbox_checked(r, s, m->known);
 }
 
 void receiver_on_body_file(struct process *p, struct ipc_channel *from, const struct ipc_body_file *m, int fd)

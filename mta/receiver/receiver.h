@@ -130,6 +130,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */
     uint32_t rcpt_count, rcpts_here_count, rcpts_here_bytes;
     struct chain rcpts;        /* behind those that are here */
+    bool copied;               /* who gets copies of this sender's mail, or of all mail, is in the list */
     bool rcpt_non_ascii;       /* some recipient needs SMTPUTF8 */
     uint32_t filter;           /* chunk with the filter of recipients, or POOL_NONE */
     struct chain content;      /* chunks of the body; of a large one, those that the writer does not have yet */

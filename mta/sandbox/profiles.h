@@ -64,6 +64,9 @@
 #define CALLS_MAILDIR(C) \
     C(openat, ANY) C(getdents64, ANY) C(mkdirat, ANY) C(linkat, ANY) C(unlinkat, ANY) C(pread64, ANY) C(fsync, ANY)
 
+/* The same as the user whose mailbox it is, whose log line goes nowhere; an mbox is locked, and cut back when its disk is full. */
+#define CALLS_LOCAL(C) C(newfstatat, ANY) C(geteuid, ANY) C(fcntl, FCNTL_FILES) C(ftruncate, ANY)
+
 /* LMDB: the map is shared memory, its lock file a robust mutex; system V or POSIX semaphores are not used. */
 #define CALLS_INDEX(C) C(msync, ANY) C(mlock, ANY) C(dup, ANY)
 
@@ -77,6 +80,7 @@
 #define PROFILE_MANAGER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_FILES(C) CALLS_INDEX(C)
 #define PROFILE_RESOLVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_RESOLVE(C)
 #define PROFILE_MAILBOX(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_MAILDIR(C)
+#define PROFILE_LOCAL(C)     CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_MAILDIR(C) CALLS_LOCAL(C)
 #define PROFILE_CONNECTOR(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(socket, SOCKET_TCP) C(bind, ANY) C(connect, ANY) \
                              C(getsockopt, ANY) C(setsockopt, OPTION_BIND)
 #define PROFILE_DELIVER(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY) C(preadv, ANY)
@@ -91,7 +95,7 @@
 
 /* The master has none: it makes the others, and reads nothing from the network. */
 #define SANDBOX_PROFILES(P) \
-    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(AUTHD) P(TABLES)
+    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(AUTHD) P(TABLES) P(LOCAL)
 
 /* Sanitizers look around to write a report; the report matters more than the looking. Never in a build that is installed. */
 #define CALLS_SANITIZER(C) \

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "base/must.h"
-#include "mta/mailbox/maildir.h"
+#include "mta/store/maildir.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

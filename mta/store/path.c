@@ -1,6 +1,6 @@
 /* path - from a recipient to the relative path of a mailbox; refuses whatever could leave its folder. */
 #include "base/limits.h"
-#include "mta/mailbox/maildir.h"
+#include "mta/store/maildir.h"
 
 enum { COMPONENT_BYTES_MAX = 255 };
 

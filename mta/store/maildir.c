@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mta/mailbox/maildir.h"
+#include "mta/store/text.h"
 
-enum { MAILDIR_MODE = 0700, MAILDIR_FILE_MODE = 0600, COPY_BYTES = 64 * 1024, NAME_BYTES_MAX = 400 };
+enum { MAILDIR_MODE = 0700, MAILDIR_FILE_MODE = 0600, NAME_BYTES_MAX = 400 };
 
 static enum err failed(const char **what, const char *call)
 {
@@ -70,74 +70,6 @@ enum err maildir_exists(int folder, struct bytes path)
     return e;
 }
 
-static enum err write_all(int fd, struct bytes text)
-{
-    while (text.len) {
-        ssize_t n = write(fd, text.ptr, text.len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_from_errno(errno);
-        if (n == 0) return ERR_IO;
-        text = bytes_from(text, (uint32_t)n);
-    }
-    return ERR_NONE;
-}
-
-struct lines { bool cr; };
-
-/* write_lines - CR LF becomes LF; a CR that ends one piece is held back until the next shows what follows. */
-static enum err write_lines(int fd, struct lines *state, struct bytes text)
-{
-    static uint8_t out_bytes[COPY_BYTES + 1];
-    while (text.len) {
-        struct bytes part = bytes_slice(text, 0, COPY_BYTES / 2);
-        struct buf out = BUF_OVER(out_bytes);
-        for (uint32_t i = 0; i < part.len; i++) {
-            uint8_t c = part.ptr[i];
-            if (state->cr && c != '\n') buf_put_c(&out, '\r');
-            state->cr = c == '\r';
-            if (!state->cr) buf_put_c(&out, c);
-        }
-        enum err e = write_all(fd, buf_bytes(&out));
-        if (e != ERR_NONE) return e;
-        text = bytes_from(text, part.len);
-    }
-    return ERR_NONE;
-}
-
-static enum err write_file_body(int fd, struct lines *state, const struct maildir_message *m)
-{
-    static uint8_t in[COPY_BYTES];
-    uint64_t done = 0;
-    while (done < m->body_bytes) {
-        uint64_t left = m->body_bytes - done;
-        ssize_t n = pread(m->fd, in, left < sizeof in ? (size_t)left : sizeof in, (off_t)(m->body_skip + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_from_errno(errno);
-        if (n == 0) return ERR_SHORT;
-        enum err e = write_lines(fd, state, bytes_of(in, (uint32_t)n));
-        if (e != ERR_NONE) return e;
-        done += (uint64_t)n;
-    }
-    return ERR_NONE;
-}
-
-static enum err write_message(int fd, const struct maildir_message *m)
-{
-    uint8_t head_bytes[2 * MAIL_ADDRESS_BYTES_MAX + 64];
-    struct buf head = BUF_OVER(head_bytes);
-    BUF_LIT(&head, "Return-Path: <");
-    buf_put(&head, m->sender);
-    BUF_LIT(&head, ">\r\nDelivered-To: ");
-    buf_put(&head, m->rcpt);
-    BUF_LIT(&head, "\r\n");
-    struct lines state = {0};
-    enum err e = write_lines(fd, &state, buf_bytes(&head));
-    if (e == ERR_NONE) e = write_lines(fd, &state, m->prefix);
-    if (e == ERR_NONE) e = m->fd >= 0 ? write_file_body(fd, &state, m) : write_lines(fd, &state, m->content);
-    if (e == ERR_NONE && state.cr) e = write_all(fd, BYTES("\r"));
-    return e;
-}
-
 /* file_name - seconds of the id, the id, the recipient: never made twice. */
 static void file_name(const struct maildir_message *m, char name[NAME_BYTES_MAX])
 {
@@ -161,7 +93,8 @@ static enum err deliver_into(int tmp, int fresh, const char *name, const struct 
     int fd = openat(tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MAILDIR_FILE_MODE);
     if (fd < 0) return failed(what, "open");
     *what = "write";
-    enum err e = write_message(fd, m);
+    struct text text = {.fd = fd};
+    enum err e = text_message(&text, m);
     if (e == ERR_NONE && fsync(fd)) e = failed(what, "fsync");
     if (close(fd) && e == ERR_NONE) e = failed(what, "close");
     if (e == ERR_NONE && linkat(tmp, name, fresh, name, 0) && errno != EEXIST) e = failed(what, "link");

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mta/mailbox/maildir.h"
+#include "mta/store/maildir.h"
 
 static void test_path_case_table_gives_safe_paths(void **state)
 {

@@ -4,8 +4,8 @@
  * Everything happens below a folder descriptor that the master handed over; no path is followed through a link. The file's name comes from the queue id and
  * the recipient's index, so it is unique for ever, and a delivery that is repeated after a crash finds its own file.
  */
-#ifndef MTA_MAILBOX_MAILDIR_H
-#define MTA_MAILBOX_MAILDIR_H
+#ifndef MTA_STORE_MAILDIR_H
+#define MTA_STORE_MAILDIR_H
 
 #include "base/bytes.h"
 #include "base/envelope.h"
