@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "smtp/foreign.h"
 #include "smtp/server_table.h"
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config)
@@ -76,6 +77,18 @@ static bool count_junk(struct smtp_server *s, struct smtp_server_effects *fx)
     return false;
 }
 
+/* end_foreign - who speaks another protocol is told so once; the rest of it is not read as commands. */
+static void end_foreign(struct smtp_server *s, enum smtp_foreign what, struct smtp_server_effects *fx)
+{
+    uint8_t memory[64];
+    struct buf text = BUF_OVER(memory);
+    BUF_LIT(&text, "Error: this is SMTP, not ");
+    buf_put(&text, smtp_foreign_name(what));
+    BUF_LIT(&text, "; closing");
+    s->foreign = (uint8_t)what;
+    smtp_server_end(s, fx, 554, ENHANCED(5, 5, 1), buf_bytes(&text));
+}
+
 /* run_line - one whole command, without CR LF. */
 static void run_line(struct smtp_server *s, struct bytes line, struct smtp_server_effects *fx)
 {
@@ -84,6 +97,11 @@ static void run_line(struct smtp_server *s, struct bytes line, struct smtp_serve
     const struct smtp_server_row *row = &smtp_server_rows[verb];
     s->last_verb = (uint8_t)verb;
     if (s->counts.seen[verb] < UINT16_MAX) s->counts.seen[verb]++;
+    enum smtp_foreign foreign = verb == SMTP_VERB_UNKNOWN ? smtp_foreign_line(line) : SMTP_FOREIGN_NONE;
+    if (foreign != SMTP_FOREIGN_NONE) {
+        end_foreign(s, foreign, fx);
+        return;
+    }
     if ((row->flags & VERB_JUNK) && !count_junk(s, fx)) return;
     if ((row->flags & VERB_ARGLESS) && bytes_trim(rest).len > 0) {
         smtp_server_fault(s, fx, 501, ENHANCED(5, 5, 4), BYTES("Syntax: this command takes no argument"));
@@ -129,6 +147,12 @@ static bool acts_without_input(const struct smtp_server *s)
     return s->room_given || (s->phase == SMTP_PHASE_CHUNK && s->chunk.left == 0);
 }
 
+/* is_tls_hello - instead of the first command: no line ends in it where one could be looked for. */
+static bool is_tls_hello(const struct smtp_server *s, struct bytes in)
+{
+    return s->phase == SMTP_PHASE_CONNECTED && s->line_len == 0 && smtp_foreign_first(in) == SMTP_FOREIGN_TLS;
+}
+
 /* eat - one bite: a line, or a run of content. Returns octets eaten. */
 static uint32_t eat(struct smtp_server *s, struct bytes in, uint64_t now_ms, struct smtp_server_effects *fx)
 {
@@ -148,6 +172,10 @@ static uint32_t eat(struct smtp_server *s, struct bytes in, uint64_t now_ms, str
         s->deadline_ms = 0;
         return smtp_server_feed_chunk(s, in, now_ms, fx);
     default:
+        if (is_tls_hello(s, in)) {
+            end_foreign(s, SMTP_FOREIGN_TLS, fx);
+            return 0;
+        }
         on_line(s, take_line(s, in, &used), fx);
         return used;
     }

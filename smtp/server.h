@@ -99,6 +99,7 @@ struct smtp_server {
     uint8_t phase;         /* enum smtp_server_phase */
     uint8_t awaiting;      /* the need that was returned and not answered yet; SMTP_NEED_INPUT = none */
     uint8_t last_verb;     /* enum smtp_verb, for "lost connection after X" */
+    uint8_t foreign;       /* enum smtp_foreign: it spoke another protocol, and the session has ended for it */
     bool extended;         /* EHLO was said */
     bool transaction;      /* the process holds a sender, and perhaps recipients and content */
     bool abort_due;        /* SMTP_NEED_ABORT is to be returned next */

@@ -35,6 +35,10 @@ enum err hand_init(struct acceptor *a)
     uint32_t total = c->limits.connections < ACCEPTOR_CONNECTIONS_MAX ? c->limits.connections : ACCEPTOR_CONNECTIONS_MAX;
     enum err e = limits_init(&a->limits, total, c->limits.connections_client, c->limits.connections_prefix, hash_key_random());
     if (e != ERR_NONE) return e;
+    static_assert((int)RATES_KINDS == (int)RATE_KINDS && (int)RATES_OFS == (int)RATE_OFS && (int)RATES_ERRORS == (int)RATE_ERRORS,
+                  "the configuration's rates are ours");
+    e = rates_init(&a->rates, c->limits.rates, hash_key_random());
+    if (e != ERR_NONE) return e;
     a->connections = calloc(a->limits.places_max, sizeof *a->connections);
     a->listener_counts = calloc(c->listeners.count + 1, sizeof *a->listener_counts);
     a->connection_free = NO_CONNECTION;
@@ -82,7 +86,7 @@ static struct connection *enter(struct acceptor *a, const struct connection *wha
     struct connection *c = &a->connections[place];
     *c = *what;
     c->number = ++a->sequence << ACCEPTOR_INDEX_BITS | place;
-    limits_enter(&a->limits, &c->client, c->trusted, c->refused);
+    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
     a->loads[c->receiver]++;
     a->listener_counts[c->listener]++;
     return c;
@@ -90,7 +94,7 @@ static struct connection *enter(struct acceptor *a, const struct connection *wha
 
 static void leave(struct acceptor *a, struct connection *c)
 {
-    limits_leave(&a->limits, &c->client, c->trusted, c->refused);
+    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
     must(a->loads[c->receiver] > 0 && a->listener_counts[c->listener] > 0);
     a->loads[c->receiver]--;
     a->listener_counts[c->listener]--;
@@ -99,15 +103,32 @@ static void leave(struct acceptor *a, struct connection *c)
     a->connection_free = (uint32_t)(c - a->connections);
 }
 
-void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number, bool well)
+struct connection *hand_find(struct acceptor *a, uint16_t receiver, uint64_t number)
 {
     uint32_t place = (uint32_t)number & ((1u << ACCEPTOR_INDEX_BITS) - 1);
-    /* A number that is not in use is one that was lost with its receiver. */
-    if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number ||
-        a->connections[place].receiver != receiver)
-        return;
-    if (well && receiver == lone_receiver(a)) lone_behaved(a, &a->connections[place].client);
-    leave(a, &a->connections[place]);
+    if (number == 0 || place >= a->connection_fresh) return NULL;
+    struct connection *c = &a->connections[place];
+    return c->number == number && c->receiver == receiver ? c : NULL;
+}
+
+void hand_closed(struct acceptor *a, uint16_t receiver, const struct ipc_client_closed *m)
+{
+    struct connection *c = hand_find(a, receiver, m->connection);
+    if (!c) return;
+    if (m->well && receiver == lone_receiver(a)) lone_behaved(a, &c->client);
+    if (!c->exempt && m->errors > 0) rates_add(&a->rates, RATES_ERRORS, &c->client, m->errors, process_now_ms(a->process));
+    leave(a, c);
+}
+
+void hand_rename(struct acceptor *a, struct connection *c, const struct net_address *client)
+{
+    const struct config_listener *l = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
+    c->client = *client;
+    c->trusted = config_trusts(a->config, l, client);
+    c->exempt = c->trusted && !a->config->limits.count_trusted;
+    c->refused = false;
+    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
 }
 
 void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
@@ -122,14 +143,13 @@ void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
 
 /* ---- judging ---- */
 
-static void put_cause(struct buf *line, const struct acceptor *a, const struct limits_judgement *j, const struct connection *c)
+/* put_place - whom a limit is about, in Postfix's words. */
+static void put_place(struct buf *line, const struct acceptor *a, const struct connection *c, const char *others)
 {
     const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
-    BUF_LIT(line, "warning: Connection concurrency limit exceeded: ");
-    buf_put_u64(line, j->count);
     BUF_LIT(line, " from unknown[");
     net_print_ip(line, &c->client);
-    buf_put_cstr(line, j->cause == LIMITS_PREFIX ? "] and its network" : j->cause == LIMITS_CLIENT ? "]" : "] and all others");
+    buf_put_cstr(line, others);
     BUF_LIT(line, " for service ");
     log_bytes(line, config_bytes(a->config, listener->name));
 }
@@ -140,7 +160,22 @@ static void tell(struct acceptor *a, const struct limits_judgement *j, const str
     uint64_t now = process_now_ms(a->process);
     if (!j->tell || (!has_entry && a->told_ms != 0 && now - a->told_ms < TELL_EVERY_MS)) return;
     if (!has_entry) a->told_ms = now;
-    put_cause(log_begin(LOG_LEVEL_WARNING), a, j, c);
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: Connection concurrency limit exceeded: ");
+    buf_put_u64(line, j->count);
+    put_place(line, a, c, j->cause == LIMITS_PREFIX ? "] and its network" : j->cause == LIMITS_CLIENT ? "]" : "] and all others");
+    log_end();
+}
+
+void hand_tell_rate(struct acceptor *a, const char *what, const struct rates_judgement *j, const struct connection *c)
+{
+    if (!j->tell) return;
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: ");
+    buf_put_cstr(line, what);
+    BUF_LIT(line, " rate limit exceeded: ");
+    buf_put_u64(line, j->count);
+    put_place(line, a, c, j->of == RATES_PREFIX ? "] and its network" : "]");
     log_end();
 }
 
@@ -148,24 +183,58 @@ static struct bytes words_for(enum limits_cause cause)
 {
     switch (cause) {
     case LIMITS_CLIENT:
-        return BYTES("Error: too many connections from your address; close some and try again");
+        return BYTES("Error: too many connections from your address; close some and try again (connections-per-client)");
     case LIMITS_PREFIX:
-        return BYTES("Error: too many connections from your network; try again later");
+        return BYTES("Error: too many connections from your network; try again later (connections-per-prefix)");
+    case LIMITS_LISTENER:
+        return BYTES("Error: too many connections; try again later (max-connections)");
     default:
-        return BYTES("Error: too many connections; try again later");
+        return BYTES("Error: too many connections; try again later (connections)");
     }
 }
 
-static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, enum limits_cause cause, int fd)
+static struct refusal judge_rates(struct acceptor *a, const struct connection *c)
+{
+    uint64_t now = process_now_ms(a->process);
+    struct rates_judgement j = rates_look(&a->rates, RATES_ERRORS, &c->client, now);
+    if (j.over) {
+        hand_tell_rate(a, "Error", &j, c);
+        return (struct refusal){421, false, j.of == RATES_CLIENT
+            ? BYTES("Error: too many errors in a minute from your address; try again later (error-rate-per-client)")
+            : BYTES("Error: too many errors in a minute from your network; try again later (error-rate-per-prefix)")};
+    }
+    j = rates_take(&a->rates, RATES_CONNECTIONS, &c->client, now);
+    if (!j.over) return (struct refusal){0};
+    hand_tell_rate(a, "Connection", &j, c);
+    return (struct refusal){421, false, j.of == RATES_CLIENT
+        ? BYTES("Error: too many connections in a minute from your address; try again later (connection-rate-per-client)")
+        : BYTES("Error: too many connections in a minute from your network; try again later (connection-rate-per-prefix)")};
+}
+
+struct refusal hand_judge(struct acceptor *a, const struct connection *c)
+{
+    const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    struct limits_question q = {c->client, c->exempt, a->listener_counts[c->listener], listener->connections_max};
+    struct limits_judgement j = limits_judge(&a->limits, &q);
+    if (j.verdict != LIMITS_SERVE) {
+        tell(a, &j, c);
+        return (struct refusal){421, j.verdict == LIMITS_CLOSE, words_for(j.cause)};
+    }
+    if (listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
+        return (struct refusal){554, false, BYTES("5.7.1 Error: this listener is not for your address (listen allow)")};
+    return c->exempt ? (struct refusal){0} : judge_rates(a, c);
+}
+
+static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, const struct refusal *no, int fd)
 {
     struct ipc_client m = {
         .connection = c->number,
         .listener = c->listener,
         .trusted = c->trusted,
-        .refuse_code = c->refused ? 421 : 0,
+        .refuse_code = no->code,
         .client = c->client,
         .local = from->address,
-        .refuse_text = c->refused ? words_for(cause) : (struct bytes){0},
+        .refuse_text = no->words,
     };
     struct ipc_channel *receiver = process_channel(a->process, ROLE_RECEIVER, c->receiver);
     return receiver && ipc_send_client(receiver, &m, fd) == ERR_NONE;
@@ -193,16 +262,15 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
     }
     c.receiver = (uint16_t)receiver;
     c.trusted = config_trusts(a->config, listener, &c.client);
-    struct limits_question q = {c.client, c.trusted, a->listener_counts[from->listener], listener->connections_max};
-    struct limits_judgement j = limits_judge(&a->limits, &q);
-    if (j.verdict != LIMITS_SERVE) tell(a, &j, &c);
-    if (j.verdict == LIMITS_CLOSE) {
+    c.exempt = c.trusted && !a->config->limits.count_trusted;
+    struct refusal no = hand_judge(a, &c);
+    if (no.close) {
         (void)close(fd);
         return;
     }
-    c.refused = j.verdict == LIMITS_REFUSE;
+    c.refused = no.code != 0;
     struct connection *entered = enter(a, &c);
-    if (send_to_receiver(a, entered, from, j.cause, fd)) return;
+    if (send_to_receiver(a, entered, from, &no, fd)) return;
     leave(a, entered);
     (void)close(fd);
 }

@@ -27,7 +27,13 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
     bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+    uint64_t greeting_delay_ms;         /* greeting-delay for strangers; 0 = off */
+    struct config_list allow;           /* struct net_prefix; empty = everybody may connect */
 };
+
+/* What is limited a minute, and whose: limits.rates. */
+enum config_rate { RATE_CONNECTIONS = 0, RATE_MESSAGES, RATE_RECIPIENTS, RATE_ERRORS, RATE_KINDS };
+enum config_rate_of { RATE_OF_CLIENT = 0, RATE_OF_PREFIX, RATE_OFS };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
@@ -136,6 +142,8 @@ struct config {
         uint32_t connections;         /* connections 10000 in all */
         uint32_t connections_client;  /* connections-per-client 50 */
         uint32_t connections_prefix;  /* connections-per-prefix 200: /24 and /64 */
+        uint32_t rates[RATE_KINDS][RATE_OFS]; /* connection-rate-per-client and so on, a minute; 0 off */
+        bool count_trusted;           /* count-trusted: trusted clients are limited too */
         uint32_t data_rate;           /* data-rate, octets a second, 0 off */
         uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
         uint32_t destination_connections; /* default for routes: 20 */
@@ -193,6 +201,9 @@ int32_t route_find(const struct config *c, const struct route_question *q);
 /* route_admits_stranger - whether a client without trust may send to q->rcpt: the first matching route must name the domain by rcpt-domain
  * (or the address by rcpt); `any`, and matches on sender or client, admit nobody. *route is the first matching route or -1. */
 bool route_admits_stranger(const struct config *c, const struct route_question *q, int32_t *route);
+
+/* config_in_prefixes - whether a list of struct net_prefix has this address; an empty list has none. */
+bool config_in_prefixes(const struct config *c, struct config_list list, const struct net_address *address);
 
 /* config_trusts - whether a listener's trust names this client. */
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client);

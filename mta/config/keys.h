@@ -86,8 +86,10 @@ enum {
     C(LISTEN, "bare-newline", "refuse normalise", bare_newline, "refuse", "What becomes of mail with CR or LF alone: refused, or mended before it is stored.") \
     V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
+    V(LISTEN, "greeting-delay", TIME_MS, greeting_delay_ms, "off", 0, CONFIG_MINUTE, "How long a stranger is watched before the banner; who talks meanwhile is refused.") \
+    S(LISTEN, "allow", listen_allow, "PREFIX ...", 0, "Networks whose clients may connect; everybody when not given.") \
     L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
-    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
+    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") \
     \
     S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
@@ -132,6 +134,15 @@ enum {
     V(LIMITS, "connections", COUNT, limits.connections, "10000", 1, 1000000, "Clients' connections at once.") \
     V(LIMITS, "connections-per-client", COUNT, limits.connections_client, "50", 1, 1000000, "The same from one address; trusted networks are exempt.") \
     V(LIMITS, "connections-per-prefix", COUNT, limits.connections_prefix, "200", 1, 1000000, "The same from one /24 (IPv4) or /64 (IPv6); trusted networks are exempt.") \
+    V(LIMITS, "connection-rate-per-client", COUNT, limits.rates[RATE_CONNECTIONS][RATE_OF_CLIENT], "off", 0, 1000000, "New connections from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "connection-rate-per-prefix", COUNT, limits.rates[RATE_CONNECTIONS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "message-rate-per-client", COUNT, limits.rates[RATE_MESSAGES][RATE_OF_CLIENT], "off", 0, 1000000, "Messages from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "message-rate-per-prefix", COUNT, limits.rates[RATE_MESSAGES][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "recipient-rate-per-client", COUNT, limits.rates[RATE_RECIPIENTS][RATE_OF_CLIENT], "off", 0, 1000000, "Recipients from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "recipient-rate-per-prefix", COUNT, limits.rates[RATE_RECIPIENTS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "error-rate-per-client", COUNT, limits.rates[RATE_ERRORS][RATE_OF_CLIENT], "off", 0, 1000000, "Errors from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "error-rate-per-prefix", COUNT, limits.rates[RATE_ERRORS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "count-trusted", SWITCH, limits.count_trusted, "off", 0, 0, "Limits by client and network are for trusted networks too.") \
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
     V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
     V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \

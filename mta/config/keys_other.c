@@ -115,6 +115,17 @@ void show_key_trust(const struct config *c, const void *owner, struct buf *out)
     show_prefixes(c, "trust", ((const struct config_listener *)owner)->trust, out);
 }
 
+void read_key_listen_allow(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    if (take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) listener->allow = read_prefixes(l, s, 1);
+}
+
+void show_key_listen_allow(const struct config *c, const void *owner, struct buf *out)
+{
+    show_prefixes(c, "allow", ((const struct config_listener *)owner)->allow, out);
+}
+
 /* ---- connect ---- */
 
 void read_key_allow(struct loader *l, const struct grammar_statement *s, void *owner)

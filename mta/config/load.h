@@ -21,7 +21,7 @@ enum {
     IMAGE_BYTES_MAX = 1024 * 1024 * 1024,     /* of which offsets are uint32_t */
     PROBLEMS_SHOWN_MAX = 200,
     BLOCKS_MAX = 4096,                        /* listeners, routes, or tables; names are compared with each other */
-    CONFIG_KEYS_MAX = 192,                    /* rows of keys.h */
+    CONFIG_KEYS_MAX = 256,                    /* rows of keys.h */
 };
 
 /* An array that grows; items are zeroed when they are added. */

@@ -100,7 +100,18 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(bytes, refuse_text, 200)
 #define IPC_CLIENT_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
-    F(u8, well, 1)                                /* the client has said what it came for: QUIT, or it left between two transactions */
+    F(u8, well, 1)                                /* the client has said what it came for: QUIT, or it left between two transactions */ \
+    F(u32, errors, 0)                             /* of its session */
+/* What a receiver may not decide alone, since the limits are those of all receivers together. */
+#define IPC_CLIENT_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u64, connection, 0)                         \
+    F(u8, what, 3)                                /* enum client_ask, mta/ipc/asks.h: 1 a client behind a proxy comes in, 2 one more message, 3 one more recipient */ \
+    F(addr, client, 0)                            /* of 1: who it is */
+#define IPC_CLIENT_MAY_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, refuse_code, 599)                      /* 0 = it may */ \
+    F(bytes, refuse_text, 200)
 /* A client address that has killed a receiver, or may have: it goes to the receiver behind the others, one session at a time. */
 #define IPC_CLIENT_APART_FIELDS(F) \
     F(addr, client, 0)                            /* of IPv6 its /64 */ \
@@ -366,6 +377,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(36, CLIENT_BEHAVED, client_behaved, ACCEPTOR,  MANAGER,   0, IPC_CLIENT_BEHAVED_FIELDS) \
     M(37, CLIENTS_ASK,    clients_ask,    MANAGER,   ACCEPTOR,  0, IPC_CLIENTS_ASK_FIELDS) \
     M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
+    M(100, CLIENT_ASK,    client_ask,     RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_ASK_FIELDS) \
+    M(101, CLIENT_MAY,    client_may,     ACCEPTOR,  RECEIVER,  0, IPC_CLIENT_MAY_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \

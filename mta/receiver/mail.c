@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "mta/ipc/asks.h"
 #include "mta/receiver/receiver.h"
 
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
@@ -25,7 +26,7 @@ void mail_sender(struct receiver *r, struct session *s)
         refuse_sender(s, &full);
     } else if (missed) {
         refuse_sender(s, &away);
-    } else {
+    } else if (!rates_count(r, s, CLIENT_ASK_MESSAGE)) {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
         smtp_server_sender(&s->server, &yes, &s->fx);
@@ -170,6 +171,7 @@ static void ask_mailbox(struct receiver *r, struct session *s)
 void mail_rcpt(struct receiver *r, struct session *s)
 {
     struct admission a;
+    if (rates_count(r, s, CLIENT_ASK_RECIPIENT)) return;
     decide(r, s, &a);
     if (!a.taken) {
         refuse_rcpt(s, &a.answer);

@@ -4,7 +4,7 @@
  * Purpose      Speaks SMTP with clients: takes messages in, and answers 250 when the manager has them on stable storage.
  * Runs as      _mta-receiver, one of several; empty root, no files, no way to open anything.
  * Inherits     control channel, configuration image, log.
- * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
+ * Talks to     acceptor: CLIENT (with the socket), CLIENT_MAY in; CLIENT_CLOSED, CLIENT_ASK out.
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
  *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
@@ -130,6 +130,7 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_ACCEPTOR) rates_acceptor_gone(r);
 }
 
 static void configured(struct process *p)
@@ -165,6 +166,16 @@ void receiver_on_client(struct process *p, struct ipc_channel *from, const struc
     log_text(LOG_LEVEL_WARNING, "a client is dropped: all sessions are in use");
     if (ipc_send_client_closed(from, &closed, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
+}
+
+void receiver_on_client_may(struct process *p, struct ipc_channel *from, const struct ipc_client_may *m, int fd)
+{
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (m->refuse_code != 0 && m->refuse_code < 400) process_violation(p, from, "a refusal with a code that is none");
+    else if (s && s->wait == WAIT_ACCEPTOR && s->ask_request == m->request) rates_came(r, s, m->refuse_code, m->refuse_text);
 }
 
 void receiver_on_client_named(struct process *p, struct ipc_channel *from, const struct ipc_client_named *m, int fd)

@@ -45,6 +45,7 @@ enum {
     NAME_WAIT_MS = 2000,             /* for the client's name, from the connection on: a message waits no longer for it */
     NAME_WAIT_TRUSTED_MS = 300,      /* trusted clients are seldom in the DNS */
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
+    ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
     WRITER_WAIT_MS = 60 * 1000,      /* for the disk */
@@ -70,6 +71,7 @@ enum session_wait {
     WAIT_NONE = 0,
     WAIT_OUT,       /* replies must be sent before more can be said */
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
+    WAIT_ACCEPTOR,  /* CLIENT_MAY */
     WAIT_CHUNK,     /* room in the pool */
     WAIT_FILE,      /* BODY_FILE */
     WAIT_WRITER,    /* the writer is behind */
@@ -91,7 +93,10 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     bool refused;              /* by the acceptor: over a limit */
     bool well;                 /* ended as the client wished: QUIT, or it left between two transactions */
     bool connect_said, name_asked, by_bdat;
+    bool counted;              /* the acceptor has let the message or recipient at hand pass */
+    uint8_t ask_what;          /* enum client_ask, of ask_request */
     uint16_t listener;
+    uint64_t fresh_until_ms;   /* a stranger is watched until then */
     uint64_t wait_until_ms, write_until_ms, name_until_ms, linger_until_ms;
 
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
@@ -106,6 +111,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
 
     uint64_t transaction;      /* 0 = none */
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */
+    uint64_t ask_request;      /* CLIENT_ASK under way */
     uint32_t rcpt_count, rcpts_here_count, rcpts_here_bytes;
     struct chain rcpts;        /* behind those that are here */
     bool rcpt_non_ascii;       /* some recipient needs SMTPUTF8 */
@@ -247,6 +253,15 @@ static inline struct bytes session_name(const struct session *s)
 {
     return s->name_len ? bytes_of(s->name, s->name_len) : BYTES("unknown");
 }
+
+/* ---- rates.c ---- */
+/* rates_ask - ask the acceptor (enum client_ask). True: the session waits. False: there is nobody to ask. */
+must_use bool rates_ask(struct receiver *r, struct session *s, uint8_t what);
+/* rates_count - the same for a message or recipient, when it is limited at all and was not asked yet. */
+must_use bool rates_count(struct receiver *r, struct session *s, uint8_t what);
+/* rates_came - CLIENT_MAY, or code 0 when it does not come. rates_acceptor_gone - nobody answers any more. */
+void rates_came(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
+void rates_acceptor_gone(struct receiver *r);
 
 /* ---- lines.c ---- */
 void line_connect(struct session *s);

@@ -103,6 +103,7 @@ void session_timer(struct receiver *r, struct session *s)
     sooner(&deadline, s->write_until_ms);
     sooner(&deadline, s->linger_until_ms);
     sooner(&deadline, s->wait_until_ms);
+    sooner(&deadline, s->fresh_until_ms);
     if (session_goes_on(s) && !s->queued)
         sooner(&deadline, s->server.deadline_ms); /* one that is queued is about to get another */
     /* Deadlines mostly move away: the node stays where it is, comes too early, and is put in again then. */
@@ -117,7 +118,7 @@ void session_free(struct receiver *r, struct session *s)
 {
     ring_close(r->ring, s->fd);
     struct ipc_channel *acceptor = process_channel(r->process, ROLE_ACCEPTOR, 0);
-    struct ipc_client_closed closed = {.connection = s->connection, .well = s->well};
+    struct ipc_client_closed closed = {.connection = s->connection, .well = s->well, .errors = s->server.errors};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
     heap_remove(&r->timers, &s->timer);
@@ -137,7 +138,7 @@ void session_shut(struct receiver *r, struct session *s)
     session_set_wait(r, s, WAIT_NONE);
     s->fresh = (struct bytes){0};
     s->name_asked = false;
-    s->name_until_ms = s->write_until_ms = s->linger_until_ms = 0;
+    s->name_until_ms = s->write_until_ms = s->linger_until_ms = s->fresh_until_ms = 0;
     s->stage = STAGE_SHUT;
     if (!ring_is_idle(r->ring, s->fd)) ring_shut(r->ring, s->fd);
     if (!s->running) session_queue(r, s);
@@ -157,6 +158,9 @@ static void wait_late(struct receiver *r, struct session *s)
     switch (s->wait) {
     case WAIT_MAILBOX:
         mail_mailbox_checked(r, s, 2);
+        break;
+    case WAIT_ACCEPTOR:
+        rates_came(r, s, 0, (struct bytes){0});
         break;
     case WAIT_CHUNK:
         content_refuse(r, s, 452, (struct enhanced){4, 3, 1}, BYTES("Insufficient system storage; try again later"));
@@ -191,6 +195,9 @@ static void on_deadline(struct receiver *r, struct session *s)
         session_shut(r, s);
     } else if (has_passed(r, s->linger_until_ms)) {
         session_shut(r, s);
+    } else if (s->stage == STAGE_FRESH && has_passed(r, s->fresh_until_ms)) {
+        s->fresh_until_ms = 0;
+        session_queue(r, s);
     } else if (s->stage == STAGE_OPEN && has_passed(r, s->wait_until_ms)) {
         wait_late(r, s);
     } else if (session_goes_on(s) && !s->queued && has_passed(r, s->server.deadline_ms)) {

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "base/planted.h"
 #include "mta/receiver/receiver.h"
+#include "smtp/foreign.h"
 
 /* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and
  * is listened to for a moment: closing a socket with unread input makes the kernel take back what the client has not
@@ -28,10 +29,22 @@ static void last_said(struct receiver *r, struct session *s)
     session_listen(r, s);
 }
 
+/* reject_foreign - the line about who spoke another protocol; the machine has answered. */
+static void reject_foreign(struct session *s, enum smtp_foreign what)
+{
+    uint8_t memory[64];
+    struct buf text = BUF_OVER(memory);
+    BUF_LIT(&text, "Error: this is SMTP, not ");
+    buf_put(&text, smtp_foreign_name(what));
+    struct smtp_policy_answer no = {554, {5, 5, 1}, buf_bytes(&text)};
+    line_reject(s, "CONNECT", &no, (struct bytes){0});
+}
+
 /* finish - SMTP_NEED_CLOSE. */
 static void finish(struct receiver *r, struct session *s)
 {
     if (s->server.errors > s->server.config->errors_max) line_end(s, "too many errors");
+    if (s->server.foreign) reject_foreign(s, (enum smtp_foreign)s->server.foreign);
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
@@ -154,22 +167,36 @@ static void run_open(struct receiver *r, struct session *s)
     session_shut(r, s);
 }
 
-/* run_fresh - a stranger gets one turn to show that it talks first (RFC 5321 3.1); then the banner is sent at once. */
+/* begin_watch - a stranger gets a moment to show that it talks first (RFC 5321 3.1): one turn, and the listener's greeting-delay. False:
+ * it has had that. */
+static bool begin_watch(struct receiver *r, struct session *s)
+{
+    if (s->trusted || s->watched || r->draining) return false;
+    uint64_t delay_ms = CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener].greeting_delay_ms;
+    s->watched = true;
+    session_listen(r, s);
+    if (delay_ms > 0) s->fresh_until_ms = r->now_ms + delay_ms;
+    else session_queue(r, s);
+    return true;
+}
+
+static void reject_early(struct session *s)
+{
+    static const struct smtp_policy_answer early = {554, {5, 5, 1}, BYTES_INIT("Error: client talks before the greeting")};
+    enum smtp_foreign what = smtp_foreign_first(s->fresh);
+    if (what != SMTP_FOREIGN_NONE) reject_foreign(s, what);
+    else line_reject(s, "CONNECT", &early, (struct bytes){0});
+    s->stage = STAGE_OPEN; /* the machine refuses what comes before the greeting */
+}
+
+/* run_fresh - before the banner. */
 static void run_fresh(struct receiver *r, struct session *s)
 {
-    if (!s->trusted && !s->watched && !r->draining) {
-        s->watched = true;
-        session_listen(r, s);
-        session_queue(r, s);
-        return;
-    }
-    if (s->fresh.len == 0) {
-        session_greet(r, s, NULL);
-    } else {
-        static const struct smtp_policy_answer early = {554, {5, 5, 1}, BYTES_INIT("Error: client talks before the greeting")};
-        line_reject(s, "CONNECT", &early, (struct bytes){0});
-        s->stage = STAGE_OPEN; /* the machine refuses what comes before the greeting */
-    }
+    if (begin_watch(r, s)) return;
+    if (s->fresh.len > 0) reject_early(s);
+    else if (s->fresh_until_ms != 0 && !r->draining) return; /* its name came, say */
+    else session_greet(r, s, NULL);
+    s->fresh_until_ms = 0;
     run_open(r, s);
 }
 
