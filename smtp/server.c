@@ -29,12 +29,17 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_policy_answer *r
         smtp_server_end(s, fx, refusal->code, ENHANCED(0, 0, 0), refusal->text);
         return;
     }
+    smtp_server_banner(s, fx);
+    s->deadline_ms = now_ms + s->config->command_timeout_ms;
+}
+
+void smtp_server_banner(struct smtp_server *s, struct smtp_server_effects *fx)
+{
     uint8_t memory[HOST_NAME_BYTES_MAX + 32];
     struct buf text = BUF_OVER(memory);
     buf_put(&text, s->config->hostname);
     BUF_LIT(&text, " ESMTP Bulkhead");
     s->phase = SMTP_PHASE_CONNECTED;
-    s->deadline_ms = now_ms + s->config->command_timeout_ms;
     smtp_reply_write(&fx->out, 220, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
 
@@ -86,7 +91,7 @@ static void end_foreign(struct smtp_server *s, enum smtp_foreign what, struct sm
     buf_put(&text, smtp_foreign_name(what));
     BUF_LIT(&text, "; closing");
     s->foreign = (uint8_t)what;
-    smtp_server_end(s, fx, 554, ENHANCED(5, 5, 1), buf_bytes(&text));
+    smtp_server_end(s, fx, 500, ENHANCED(5, 5, 2), buf_bytes(&text));
 }
 
 /* run_line - one whole command, without CR LF. */
@@ -246,6 +251,25 @@ void smtp_server_rcpt(struct smtp_server *s, const struct smtp_policy_answer *a,
     smtp_server_policy(s, fx, a, ENHANCED(2, 1, 5), ENHANCED(5, 1, 0));
 }
 
+void smtp_server_xclient(struct smtp_server *s, const struct smtp_policy_answer *a, const struct smtp_xclient *x, struct smtp_server_effects *fx)
+{
+    if (s->phase == SMTP_PHASE_CLOSED) return;
+    must(s->awaiting == SMTP_NEED_XCLIENT && (s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO));
+    s->awaiting = SMTP_NEED_INPUT;
+    if (a->code == 421 || a->code == 554) {
+        smtp_server_end(s, fx, a->code, a->enhanced, a->text);
+    } else if (a->code != 220) {
+        smtp_server_fault(s, fx, a->code, a->enhanced, a->text);
+    } else {
+        smtp_server_reset(s);
+        s->helo_len = 0;
+        s->extended = false;
+        smtp_server_banner(s, fx);
+        if (s->counts.done[SMTP_VERB_XCLIENT] < UINT16_MAX) s->counts.done[SMTP_VERB_XCLIENT]++;
+        if (smtp_helo_valid(x->helo)) smtp_server_hello(s, x->helo, x->esmtp || (x->present & SMTP_XCLIENT_BIT(SMTP_XCLIENT_PROTO)) == 0);
+    }
+}
+
 /* end_if_room - 421 and closed; the words are left out when the client has not read what was said before. */
 static void end_if_room(struct smtp_server *s, struct smtp_server_effects *fx, struct enhanced e, const char *text)
 {
@@ -292,6 +316,7 @@ void smtp_server_check(const struct smtp_server *s)
     must(has_rcpts == (s->rcpts > 0) && s->rcpts <= s->config->rcpts_max);
     must((s->awaiting == SMTP_NEED_COMMIT) == (s->phase == SMTP_PHASE_COMMIT));
     if (s->awaiting == SMTP_NEED_SENDER) must(s->phase == SMTP_PHASE_HELLO);
+    if (s->awaiting == SMTP_NEED_XCLIENT) must(s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO);
     if (s->awaiting == SMTP_NEED_RCPT) must(s->phase == SMTP_PHASE_MAIL || s->phase == SMTP_PHASE_RCPT);
     if (s->awaiting == SMTP_NEED_BODY || s->awaiting == SMTP_NEED_ROOM) must(s->phase == SMTP_PHASE_DATA || s->phase == SMTP_PHASE_CHUNK);
     if (s->phase == SMTP_PHASE_CLOSED) must(s->awaiting == SMTP_NEED_INPUT && !s->abort_due);

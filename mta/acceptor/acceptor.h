@@ -38,6 +38,7 @@ struct connection {
     uint32_t next;       /* free list */
     uint16_t receiver, listener;
     bool trusted, refused;
+    bool proxied;        /* the client is a proxy that has not said yet for whom it stands */
     bool exempt;         /* from the limits of clients and networks */
     struct net_address client;
 };
@@ -82,8 +83,8 @@ struct connection *hand_find(struct acceptor *a, uint16_t receiver, uint64_t num
 struct refusal hand_judge(struct acceptor *a, const struct connection *c);
 /* hand_tell_rate - log that a rate is over its limit; `what` is Connection, Message delivery, ... */
 void hand_tell_rate(struct acceptor *a, const char *what, const struct rates_judgement *j, const struct connection *c);
-/* hand_rename - the connection's client is another one, behind a proxy: the counts are moved. */
-void hand_rename(struct acceptor *a, struct connection *c, const struct net_address *client);
+/* hand_come - the connection is another client's, behind a proxy: the counts are moved, and it is judged as if it had connected. */
+struct refusal hand_come(struct acceptor *a, struct connection *c, const struct net_address *client);
 /* hand_closed - a receiver has closed it. hand_receiver_gone - all of a receiver's are closed. */
 void hand_closed(struct acceptor *a, uint16_t receiver, const struct ipc_client_closed *m);
 void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *receiver);

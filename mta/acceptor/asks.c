@@ -6,16 +6,6 @@
 #include "mta/ipc/asks.h"
 #include "mta/process/dispatch.h"
 
-/* come_in - the connection is another client's than it seemed. Who has killed a receiver is not served among others, and cannot be handed
- * to the one for such clients any more: it has been read from already, though only what its proxy said. */
-static struct refusal come_in(struct acceptor *a, struct connection *c, const struct net_address *client)
-{
-    hand_rename(a, c, client);
-    if (apart_find(&a->apart, client, process_now_ms(a->process)))
-        return (struct refusal){421, false, BYTES("Error: what came from your address has broken a process here; try again later")};
-    return hand_judge(a, c);
-}
-
 static struct refusal count(struct acceptor *a, const struct connection *c, enum rates_kind kind, const char *what, struct bytes of_client,
                             struct bytes of_prefix)
 {
@@ -30,7 +20,7 @@ static struct refusal judge(struct acceptor *a, struct connection *c, const stru
 {
     switch ((enum client_ask)m->what) {
     case CLIENT_ASK_COME:
-        return come_in(a, c, &m->client);
+        return hand_come(a, c, &m->client);
     case CLIENT_ASK_MESSAGE:
         return count(a, c, RATES_MESSAGES, "Message delivery request",
                      BYTES("Error: too many messages in a minute from your address; try again later (message-rate-per-client)"),

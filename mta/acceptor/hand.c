@@ -120,17 +120,6 @@ void hand_closed(struct acceptor *a, uint16_t receiver, const struct ipc_client_
     leave(a, c);
 }
 
-void hand_rename(struct acceptor *a, struct connection *c, const struct net_address *client)
-{
-    const struct config_listener *l = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
-    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
-    c->client = *client;
-    c->trusted = config_trusts(a->config, l, client);
-    c->exempt = c->trusted && !a->config->limits.count_trusted;
-    c->refused = false;
-    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
-}
-
 void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
 {
     uint16_t receiver = ipc_peer_index(c);
@@ -220,9 +209,25 @@ struct refusal hand_judge(struct acceptor *a, const struct connection *c)
         tell(a, &j, c);
         return (struct refusal){421, j.verdict == LIMITS_CLOSE, words_for(j.cause)};
     }
-    if (listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
+    if (!c->proxied && listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
         return (struct refusal){554, false, BYTES("5.7.1 Error: this listener is not for your address (listen allow)")};
     return c->exempt ? (struct refusal){0} : judge_rates(a, c);
+}
+
+struct refusal hand_come(struct acceptor *a, struct connection *c, const struct net_address *client)
+{
+    const struct config_listener *l = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
+    c->client = *client;
+    c->trusted = config_trusts(a->config, l, client);
+    c->exempt = c->trusted && !a->config->limits.count_trusted;
+    c->refused = c->proxied = false;
+    /* Who has killed a receiver is not served among others, and cannot be handed to the one for such clients any more: it has been read from
+     * already, though only what its proxy said. */
+    struct refusal no = {421, false, BYTES("Error: what came from your address has broken a process here; try again later")};
+    if (!apart_find(&a->apart, client, process_now_ms(a->process))) no = hand_judge(a, c);
+    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
+    return no;
 }
 
 static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, const struct refusal *no, int fd)
@@ -261,8 +266,9 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
         return;
     }
     c.receiver = (uint16_t)receiver;
-    c.trusted = config_trusts(a->config, listener, &c.client);
-    c.exempt = c.trusted && !a->config->limits.count_trusted;
+    c.proxied = config_in_prefixes(a->config, listener->proxies, &c.client);
+    c.trusted = !c.proxied && config_trusts(a->config, listener, &c.client);
+    c.exempt = c.proxied || (c.trusted && !a->config->limits.count_trusted);
     struct refusal no = hand_judge(a, &c);
     if (no.close) {
         (void)close(fd);

@@ -29,6 +29,8 @@ struct config_listener { /* listen NAME { ... } */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
     uint64_t greeting_delay_ms;         /* greeting-delay for strangers; 0 = off */
     struct config_list allow;           /* struct net_prefix; empty = everybody may connect */
+    struct config_list proxies;         /* struct net_prefix: peers that send a PROXY header, and must */
+    struct config_list xclient;         /* struct net_prefix: clients that may say XCLIENT */
 };
 
 /* What is limited a minute, and whose: limits.rates. */

@@ -88,8 +88,10 @@ enum {
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
     V(LISTEN, "greeting-delay", TIME_MS, greeting_delay_ms, "off", 0, CONFIG_MINUTE, "How long a stranger is watched before the banner; who talks meanwhile is refused.") \
     S(LISTEN, "allow", listen_allow, "PREFIX ...", 0, "Networks whose clients may connect; everybody when not given.") \
+    S(LISTEN, "proxy-protocol", proxies, "PREFIX ...", 0, "Peers that must begin with a PROXY header, version 1 or 2; their clients are who it says.") \
+    S(LISTEN, "xclient", xclient, "PREFIX ...", 0, "Clients that may say XCLIENT, and so whose session it is.") \
     L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
-    L(LISTEN, "peers") L(LISTEN, "proxy-protocol") \
+    L(LISTEN, "peers") \
     \
     S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \

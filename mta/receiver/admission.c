@@ -46,6 +46,7 @@ void admission_decide(const struct config *c, const struct admission_question *q
     out->rcpt = bare ? config_bytes(c, c->postmaster) : asked;
     struct route_question question = {.rcpt = out->rcpt, .sender = q->sender, .client = q->client, .trusted = q->trusted};
     bool admitted = route_admits_stranger(c, &question, &out->route);
+    if (q->trusted) out->route = route_find(c, &question); /* some routes are for such clients alone */
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
     const struct config_route *route =
         out->route >= 0 && (uint32_t)out->route < c->routes.count && routes ? &routes[out->route] : NULL;

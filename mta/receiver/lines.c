@@ -15,9 +15,16 @@ static void put_peer(struct buf *line, const struct session *s)
     buf_put_c(line, ']');
 }
 
+bool line_is_quiet(const struct session *s)
+{
+    uint32_t seen = 0;
+    for (uint32_t verb = 0; s->unnamed && verb < SMTP_VERB_COUNT; verb++) seen += s->server.counts.seen[verb];
+    return s->unnamed && seen == 0;
+}
+
 void line_connect(struct session *s)
 {
-    if (s->connect_said) return;
+    if (s->connect_said || line_is_quiet(s)) return;
     s->connect_said = true;
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "connect from ");

@@ -39,6 +39,11 @@ void rates_came(struct receiver *r, struct session *s, uint16_t code, struct byt
     must(s->wait == WAIT_ACCEPTOR);
     struct smtp_policy_answer no = {code, {(uint8_t)(code / 100), 7, code == 421 ? 0 : 1}, text};
     s->ask_request = 0;
+    if (s->ask_what == CLIENT_ASK_COME) {
+        session_set_wait(r, s, WAIT_NONE);
+        proxied_may(r, s, code, text);
+        return;
+    }
     s->counted = code == 0; /* the machine asks again, and then nobody else is asked */
     if (code != 0 && s->ask_what == CLIENT_ASK_MESSAGE) {
         line_reject(s, "MAIL", &no, (struct bytes){0});

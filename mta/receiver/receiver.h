@@ -14,6 +14,7 @@
 #include "mta/receiver/admission.h"
 #include "mta/receiver/pool.h"
 #include "mta/receiver/writer.h"
+#include "smtp/proxy.h"
 #include "smtp/server.h"
 
 enum {
@@ -45,6 +46,7 @@ enum {
     NAME_WAIT_MS = 2000,             /* for the client's name, from the connection on: a message waits no longer for it */
     NAME_WAIT_TRUSTED_MS = 300,      /* trusted clients are seldom in the DNS */
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
+    PROXY_WAIT_MS = 10 * 1000,       /* for a proxy's header: it is sent with the connection */
     ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
@@ -60,6 +62,7 @@ enum { TOKEN_RECEIVE = PROCESS_TOKEN_ROLE_FIRST, TOKEN_SEND, TOKEN_WRITER };
 
 enum session_stage {
     STAGE_FREE = 0,
+    STAGE_PROXY,  /* a proxy's header is awaited, and then the acceptor's word about whom it names */
     STAGE_FRESH,  /* a stranger who is watched for one turn before the banner: early talkers show themselves */
     STAGE_OPEN,   /* the machine runs */
     STAGE_LAST,   /* the last reply is being sent */
@@ -93,6 +96,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     bool refused;              /* by the acceptor: over a limit */
     bool well;                 /* ended as the client wished: QUIT, or it left between two transactions */
     bool connect_said, name_asked, by_bdat;
+    bool unnamed;              /* its proxy names no client: while it says nothing, it only looks whether we are there */
     bool counted;              /* the acceptor has let the message or recipient at hand pass */
     uint8_t ask_what;          /* enum client_ask, of ask_request */
     uint16_t listener;
@@ -102,6 +106,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
     uint32_t acceptor_epoch;
     struct net_address client;
+    struct smtp_proxy proxy;   /* the header, in STAGE_PROXY */
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */
@@ -182,6 +187,8 @@ static inline bool session_goes_on(const struct session *s) { return s->stage ==
 void session_timer(struct receiver *r, struct session *s);
 /* session_greet - the banner, or instead of it a refusal (may be NULL). */
 void session_greet(struct receiver *r, struct session *s, const struct smtp_policy_answer *refusal);
+/* session_keep_input - keep input that cannot be eaten now; what the ring lent ends with the turn. False without memory. */
+must_use bool session_keep_input(struct receiver *r, struct session *s, struct bytes in);
 /* session_listen - ask for input; without a place in the ring the session cannot go on. */
 void session_listen(struct receiver *r, struct session *s);
 /* session_shut - nothing more is said or heard. session_free - the ring is done with it: the slot is free. */
@@ -263,8 +270,21 @@ must_use bool rates_count(struct receiver *r, struct session *s, uint8_t what);
 void rates_came(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
 void rates_acceptor_gone(struct receiver *r);
 
+/* ---- proxied.c ---- */
+/* proxied_begin - at the start of a session: whether a proxy's header comes first, and whether XCLIENT may be said. */
+void proxied_begin(struct receiver *r, struct session *s);
+/* proxied_run - STAGE_PROXY: eat the header. proxied_late - it did not come. */
+void proxied_run(struct receiver *r, struct session *s);
+void proxied_late(struct receiver *r, struct session *s);
+/* proxied_xclient - SMTP_NEED_XCLIENT. */
+void proxied_xclient(struct receiver *r, struct session *s);
+/* proxied_may - the acceptor's word about the client that the proxy or XCLIENT named; code 0: it may come in. */
+void proxied_may(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
+
 /* ---- lines.c ---- */
 void line_connect(struct session *s);
+/* line_is_quiet - no lines about its coming and going. */
+bool line_is_quiet(const struct session *s);
 void line_disconnect(struct session *s);
 /* line_end - "lost connection after X from", "timeout after X from", "too many errors after X from". */
 void line_end(struct session *s, const char *what);

@@ -131,7 +131,7 @@ void session_free(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    if (!s->refused) line_disconnect(s);
+    if (!s->refused && !line_is_quiet(s)) line_disconnect(s);
     s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
@@ -195,10 +195,12 @@ static void on_deadline(struct receiver *r, struct session *s)
         session_shut(r, s);
     } else if (has_passed(r, s->linger_until_ms)) {
         session_shut(r, s);
+    } else if (s->stage == STAGE_PROXY && has_passed(r, s->fresh_until_ms)) {
+        proxied_late(r, s);
     } else if (s->stage == STAGE_FRESH && has_passed(r, s->fresh_until_ms)) {
         s->fresh_until_ms = 0;
         session_queue(r, s);
-    } else if (s->stage == STAGE_OPEN && has_passed(r, s->wait_until_ms)) {
+    } else if ((s->stage == STAGE_OPEN || s->stage == STAGE_PROXY) && has_passed(r, s->wait_until_ms)) {
         wait_late(r, s);
     } else if (session_goes_on(s) && !s->queued && has_passed(r, s->server.deadline_ms)) {
         line_end(s, "timeout");
@@ -267,7 +269,8 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
         s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
     } else {
-        names_ask(r, s);
+        proxied_begin(r, s);
+        if (s->stage == STAGE_FRESH) names_ask(r, s);
     }
     session_queue(r, s);
     session_timer(r, s);
