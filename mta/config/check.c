@@ -153,10 +153,26 @@ static void check_address_twice(struct loader *l, const struct config_listener *
     }
 }
 
+/* find_rules - the block that a listener names. */
+static void find_rules(struct loader *l, struct config_listener *listener)
+{
+    struct bytes name = image_bytes_of(l, listener->rules_name);
+    struct nearest near = nearest_to(name);
+    for (uint32_t i = 0; i < l->rules.count; i++) {
+        struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->rules, i, struct config_rules)->name);
+        nearest_offer(&near, other);
+        if (bytes_equal(name, other)) listener->rules = i + 1;
+    }
+    if (name.len == 0 || listener->rules > 0) return;
+    error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), image_bytes_of(l, listener->name), BYTES("' has rules `"), name,
+                       BYTES("', which there are not")));
+}
+
 static void check_listeners(struct loader *l, bool *trusted)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
-        const struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        find_rules(l, a);
         if (a->trust.count > 0) *trusted = true;
         for (uint32_t k = 0; k < i; k++) {
             const struct config_listener *b = ARRAY_ITEM(&l->listeners, k, struct config_listener);

@@ -31,11 +31,53 @@ struct config_listener { /* listen NAME { ... } */
     struct config_list allow;           /* struct net_prefix; empty = everybody may connect */
     struct config_list proxies;         /* struct net_prefix: peers that send a PROXY header, and must */
     struct config_list xclient;         /* struct net_prefix: clients that may say XCLIENT */
+    struct config_text rules_name;      /* rules NAME, or empty */
+    uint32_t rules;                     /* its place in config.rules, plus one; 0 = none */
 };
 
 /* What is limited a minute, and whose: limits.rates. */
 enum config_rate { RATE_CONNECTIONS = 0, RATE_MESSAGES, RATE_RECIPIENTS, RATE_ERRORS, RATE_KINDS };
 enum config_rate_of { RATE_OF_CLIENT = 0, RATE_OF_PREFIX, RATE_OFS };
+
+/* What a line of allow, deny or check is about, and what it says. */
+enum config_rule_subject { ACCESS_OF_CLIENT = 0, ACCESS_OF_HELO, ACCESS_OF_SENDER, ACCESS_OF_RECIPIENT, ACCESS_OF_SUBJECTS };
+enum config_rule_verdict { ACCESS_NOTHING = 0, ACCESS_ALLOW, ACCESS_DENY, ACCESS_CHECK };
+enum config_helo_rule { HELO_OFF = 0, HELO_BASIC, HELO_FQDN, HELO_RESOLVES };
+enum config_reverse_rule { REVERSE_OFF = 0, REVERSE_ANY, REVERSE_CONFIRMED };
+
+struct config_rule {                /* one line; in file order the first that matches decides */
+    uint8_t verdict, subject;       /* enum config_rule_verdict, enum config_rule_subject */
+    struct config_text words;       /* as written behind the subject, answer included; for show and explain */
+    struct config_list names;       /* struct config_text: keys as mta/config/rules.h makes them, sorted by bytes_compare */
+    struct config_list prefixes;    /* struct net_prefix, for ACCESS_OF_CLIENT */
+    uint32_t table;                 /* of ACCESS_CHECK: place in config.tables; its values are the verdicts */
+    uint16_t code;                  /* of ACCESS_DENY: its answer; 0 = the usual one */
+    struct config_text text;        /* without code; may begin with an enhanced status */
+    uint32_t line;
+};
+
+struct config_dnslist {             /* dnsbl ZONE, dnswl ZONE */
+    struct config_text zone;
+    int32_t weight;                 /* negative for dnswl */
+    uint8_t subject;                /* enum config_rule_subject: address of the client, or name in HELO, domain of the sender */
+    bool any_answer;                /* no `answers' was given */
+    struct config_text answers;     /* as written */
+    uint32_t line;
+};
+
+enum { CONFIG_DNSLISTS_MAX = 16 };  /* of one block: each costs a question to the DNS for each stranger */
+
+struct config_rules { /* rules NAME { ... } */
+    struct config_text name, file;  /* the file it stands in */
+    uint32_t line;
+    struct config_list rules;       /* struct config_rule */
+    struct config_list dnslists;    /* struct config_dnslist; at most CONFIG_DNSLISTS_MAX */
+    uint8_t helo, reverse;          /* enum config_helo_rule, enum config_reverse_rule */
+    bool sender_domain;             /* a sender's domain must have a mail exchanger or an address */
+    bool trusted;                   /* these rules are for trusted clients too */
+    uint32_t refuse_score, accept_score;
+    uint32_t helo_line, reverse_line, sender_domain_line; /* 0 = the default */
+};
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
 enum config_engine { ENGINE_AUTO = 0, ENGINE_IO_URING, ENGINE_EPOLL };
@@ -118,6 +160,7 @@ struct config {
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    struct config_list rules;         /* struct config_rules */
     struct config_list table_sources; /* struct config_source */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */

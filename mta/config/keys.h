@@ -22,6 +22,7 @@
     B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
     B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
+    B(RULES,    "rules",    1, struct config_rules,    "Which strangers a listener refuses; in force where a listener names it.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -90,6 +91,7 @@ enum {
     S(LISTEN, "allow", listen_allow, "PREFIX ...", 0, "Networks whose clients may connect; everybody when not given.") \
     S(LISTEN, "proxy-protocol", proxies, "PREFIX ...", 0, "Peers that must begin with a PROXY header, version 1 or 2; their clients are who it says.") \
     S(LISTEN, "xclient", xclient, "PREFIX ...", 0, "Clients that may say XCLIENT, and so whose session it is.") \
+    S(LISTEN, "rules", rules, "NAME", 0, "The rules block for its strangers; none when not given.") \
     L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
     L(LISTEN, "peers") \
     \
@@ -115,6 +117,18 @@ enum {
     S(TABLE, "entry", entry, "KEY VALUE ...", KEY_REPEATS, "A key with its value, beside or instead of inline names.") \
     S(TABLE, "file", file, "PATH", 0, "A file; read when the configuration is, and again when it changes.") \
     C(TABLE, "format", "plain aliases postfix regex", format, "plain", "Of the file: a key and maybe a value a line; aliases(5); what postmap reads; /regular expressions/.") \
+    \
+    S(RULES, "allow", rule_allow, "client | helo | sender | recipient WHAT ...", KEY_REPEATS, "These are not asked by any rule behind this line. It lets nobody relay.") \
+    S(RULES, "deny", rule_deny, "client | helo | sender | recipient WHAT ... [answer CODE TEXT]", KEY_REPEATS, "These are refused, with this answer.") \
+    S(RULES, "check", rule_check, "client | helo | sender | recipient TABLE", KEY_REPEATS, "A table whose values say what becomes of its keys: allow, deny TEXT, defer TEXT, CODE TEXT, or pass.") \
+    S(RULES, "helo", rule_helo, "off | basic | fqdn | resolves", 0, "What the name in HELO must be; basic, when not given: neither ours nor a bare address.") \
+    S(RULES, "reverse-name", rule_reverse, "off | any | confirmed", 0, "Whether a client's address must have a name, and the name the address; off when not given.") \
+    S(RULES, "sender-domain", rule_sender_domain, "on | off", 0, "Whether a sender's domain must have a mail exchanger or an address; on when not given.") \
+    S(RULES, "dnsbl", rule_dnsbl, "ZONE [weight N] [answers FILTER] [of client | helo | sender]", KEY_REPEATS, "A list in the DNS of those one does not want; adds its weight, 1 when not given, to the score of who is on it.") \
+    S(RULES, "dnswl", rule_dnswl, "ZONE [weight N] [answers FILTER] [of client | helo | sender]", KEY_REPEATS, "A list in the DNS of good ones; takes its weight from the score.") \
+    V(RULES, "refuse-score", COUNT, refuse_score, "1", 1, 100000, "From this score on a client is refused.") \
+    V(RULES, "accept-score", COUNT, accept_score, "1", 1, 100000, "Who is so far below zero is known as good, and not greylisted.") \
+    V(RULES, "trusted", SWITCH, trusted, "off", 0, 0, "These rules are for trusted clients too.") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \

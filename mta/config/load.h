@@ -78,6 +78,12 @@ struct route_draft { /* a route that is being read; what a reader of route keys 
     struct array matches;      /* struct config_match */
 };
 
+struct rules_draft { /* rules that are being read */
+    struct config_rules rules; /* first, as above */
+    struct array lines;        /* struct config_rule */
+    struct array dnslists;     /* struct config_dnslist */
+};
+
 struct loader {
     struct config config;
     struct grammar grammar;
@@ -87,6 +93,7 @@ struct loader {
     struct array problems;  /* struct problem */
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
+    struct array rules;     /* struct config_rules */
     struct array tables;    /* struct table */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
@@ -238,6 +245,12 @@ enum name_kind { NAME_DOMAIN = 0, NAME_ADDRESS, NAME_SENDER };
 /* read_names / read_prefixes - words from..end of a statement as a list of the image; tables are expanded. */
 struct config_list read_names(struct loader *l, const struct grammar_statement *s, uint32_t from, enum name_kind kind);
 struct config_list read_prefixes(struct loader *l, const struct grammar_statement *s, uint32_t from);
+/* table_has_names - whether a table may stand for a list of names: patterns may not; reports otherwise. */
+bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place);
+/* sort_names - struct config_text, by bytes_compare, without twins. */
+void sort_names(struct loader *l, struct array *texts);
+/* add_prefix_word - a network, or `local`; reports otherwise. */
+void add_prefix_word(struct loader *l, struct array *prefixes, struct bytes word, struct grammar_place place);
 /* join_words - words from..end with blanks between, quoted where needed, as a text of the image. */
 struct config_text join_words(struct loader *l, const struct grammar_statement *s, uint32_t from);
 

@@ -33,7 +33,8 @@
     V(CRASH_CLEAR,     "crash-clear",   1, 1) /* one, or all */ \
     V(TABLE_LIST,      "table-list",    0, 0) /* the control process answers these */ \
     V(TABLE_LOOKUP,    "table-lookup",  0, 0) /* site = the table, to = the key */ \
-    V(TABLE_RELOAD,    "table-reload",  1, 0)
+    V(TABLE_RELOAD,    "table-reload",  1, 0) \
+    V(EXPLAIN,         "explain",       0, 0) /* a receiver answers; to, from, client; domain = HELO, reason = login, site = listener */
 #define ADMIN_VERB_ENUM(name, word, changes, destructive) ADMIN_##name,
 enum admin_verb { ADMIN_NONE = 0, ADMIN_VERBS(ADMIN_VERB_ENUM) ADMIN_VERB_COUNT };
 

@@ -132,7 +132,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(addr, client, 0)
 #define IPC_CLIENT_NAMED_FIELDS(F) \
     F(u64, request, 0)                            \
-    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */
+    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */ \
+    F(u8, why, 3)                                 /* enum naming_result, mta/ipc/hosts.h: why it is unknown */
 #define IPC_MAILBOX_CHECK_FIELDS(F) \
     F(u64, request, 0)                            \
     F(u16, route, 0)                              \
@@ -186,6 +187,34 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
 #define IPC_STORAGE_FIELDS(F) \
     F(u8, accepting, 1)                           /* 0: answer MAIL with 452 4.3.1 */ \
     F(bytes, reason, 200)
+
+/* What rules need of the DNS: a mail domain (LOOKUP_MX), a host, or a list's answer (LOOKUP_ADDRESS). */
+#define IPC_NAME_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, kind, 2)                                /* enum lookup_kind */ \
+    F(u8, family, 2)                              /* enum config_family, of LOOKUP_ADDRESS */ \
+    F(bytes, name, HOST_NAME_BYTES_MAX)
+#define IPC_NAME_SAID_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 7)                              /* enum answer_status */ \
+    F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* of LOOKUP_ADDRESS: 19 octets each, as in CONNECT */
+
+/* `mtactl explain`: what would become of this recipient. One row for each rule that was asked, in their order. */
+#define IPC_EXPLAIN_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, listener, 0)                           \
+    F(addr, client, 0)                            /* family 0 = nobody in particular */ \
+    F(u8, authenticated, 1)                       \
+    F(bytes, helo, HOST_NAME_BYTES_MAX)           \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_EXPLAINED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, last, 2)                                /* 1 = it would be taken, 2 = it would not */ \
+    F(bytes, rule, 64)                            \
+    F(bytes, verdict, 64)                         \
+    F(bytes, words, 700)                          \
+    F(bytes, place, 600)                          /* FILE:LINE of the configuration, or empty */
 
 /* ---- resolving ---- */
 #define IPC_LOOKUP_FIELDS(F) \
@@ -379,6 +408,10 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
     M(100, CLIENT_ASK,    client_ask,     RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_ASK_FIELDS) \
     M(101, CLIENT_MAY,    client_may,     ACCEPTOR,  RECEIVER,  0, IPC_CLIENT_MAY_FIELDS) \
+    M(102, NAME_ASK,      name_ask,       RECEIVER,  RESOLVER,  0, IPC_NAME_ASK_FIELDS) \
+    M(103, NAME_SAID,     name_said,      RESOLVER,  RECEIVER,  0, IPC_NAME_SAID_FIELDS) \
+    M(104, EXPLAIN,       explain,        CONTROL,   RECEIVER,  0, IPC_EXPLAIN_FIELDS) \
+    M(105, EXPLAINED,     explained,      RECEIVER,  CONTROL,   0, IPC_EXPLAINED_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \

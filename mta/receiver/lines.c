@@ -15,6 +15,19 @@ static void put_peer(struct buf *line, const struct session *s)
     buf_put_c(line, ']');
 }
 
+void line_list_refuses(struct receiver *r, const struct session *s, struct bytes zone)
+{
+    enum { TELL_EVERY_MS = 60 * 1000 };
+    if (r->list_told_ms != 0 && r->now_ms - r->list_told_ms < TELL_EVERY_MS) return;
+    r->list_told_ms = r->now_ms;
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: the list ");
+    log_bytes(line, zone);
+    BUF_LIT(line, " does not answer questions of this host; asked about ");
+    put_peer(line, s);
+    log_end();
+}
+
 bool line_is_quiet(const struct session *s)
 {
     uint32_t seen = 0;

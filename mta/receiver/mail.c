@@ -12,6 +12,7 @@
 
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
 {
+    s->counted = false;
     line_reject(s, "MAIL", a, (struct bytes){0});
     smtp_server_sender(&s->server, a, &s->fx);
 }
@@ -29,6 +30,8 @@ void mail_sender(struct receiver *r, struct session *s)
     } else if (!rates_count(r, s, CLIENT_ASK_MESSAGE)) {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
+        s->counted = false;
+        inquiry_new_mail(r, s);
         smtp_server_sender(&s->server, &yes, &s->fx);
     }
 }
@@ -139,6 +142,7 @@ static bool keep(struct receiver *r, struct session *s, struct bytes address)
 
 static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
 {
+    s->counted = false;
     line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
     smtp_server_rcpt(&s->server, a, &s->fx);
 }
@@ -148,6 +152,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
         452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
+    s->counted = false;
     if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
 }
@@ -171,10 +176,16 @@ static void ask_mailbox(struct receiver *r, struct session *s)
 void mail_rcpt(struct receiver *r, struct session *s)
 {
     struct admission a;
+    struct judgement j;
     if (rates_count(r, s, CLIENT_ASK_RECIPIENT)) return;
     decide(r, s, &a);
     if (!a.taken) {
         refuse_rcpt(s, &a.answer);
+        return;
+    }
+    if (inquiry_judge(r, s, NULL, &j)) return;
+    if (j.refused) {
+        refuse_rcpt(s, &j.answer);
     } else if (a.ask_mailbox) {
         s->mailbox_request = 0;
         session_wait(r, s, WAIT_MAILBOX, MAILBOX_WAIT_MS);

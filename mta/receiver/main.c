@@ -7,7 +7,8 @@
  * Talks to     acceptor: CLIENT (with the socket), CLIENT_MAY in; CLIENT_CLOSED, CLIENT_ASK out.
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
- *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
+ *              resolver: CLIENT_NAME, NAME_ASK out; CLIENT_NAMED, NAME_SAID in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
+ *              control: EXPLAIN in; EXPLAINED out.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
  * Holds        sessions (16 KiB of address space each, 8 KiB of memory when idle; as many as limits { connections } has,
@@ -130,6 +131,7 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_RESOLVER) inquiry_resolver_gone(r);
     if (ipc_peer(c) == ROLE_ACCEPTOR) rates_acceptor_gone(r);
 }
 
@@ -184,7 +186,26 @@ void receiver_on_client_named(struct process *p, struct ipc_channel *from, const
     (void)fd;
     struct receiver *r = receiver_of(p);
     struct session *s = receiver_session_of(r, m->request);
-    if (s && s->stage != STAGE_SHUT && s->name_request == m->request) names_came(r, s, m->name);
+    if (s && s->stage != STAGE_SHUT && s->name_request == m->request) names_came(r, s, m->name, m->why);
+}
+
+void receiver_on_name_said(struct process *p, struct ipc_channel *from, const struct ipc_name_said *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (s && s->stage != STAGE_SHUT && m->request != 0) inquiry_came(r, s, m);
+}
+
+void receiver_on_explain(struct process *p, struct ipc_channel *from, const struct ipc_explain *m, int fd)
+{
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    if (m->listener >= r->config->listeners.count) process_violation(p, from, "a question about a listener that does not exist");
+    else explain_begin(r, from, m);
 }
 
 void receiver_on_mailbox_checked(struct process *p, struct ipc_channel *from, const struct ipc_mailbox_checked *m, int fd)

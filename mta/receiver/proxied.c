@@ -2,8 +2,8 @@
  * proxied - clients that are not who the connection says: behind a proxy that sends a PROXY header first, or named by XCLIENT.
  *
  * Only peers that the listener lists are believed. Whoever such a peer names is judged as if it had connected itself: the
- * acceptor moves its counts and judges, trust is looked up for the new address, and its name is asked for. A proxy without a header, or with a bad one,
- * is closed without a word: it is not the client, and has no use for SMTP.
+ * acceptor moves its counts and judges, trust is looked up for the new address, and its name is asked for. A proxy without a header, or with
+ * a bad one, is closed without a word: it is not the client, and has no use for SMTP.
  */
 #include <string.h>
 
@@ -44,6 +44,7 @@ static void become(struct receiver *r, struct session *s, const struct net_addre
     s->name_len = 0;
     s->name_asked = s->connect_said = false;
     s->name_request = s->name_until_ms = 0;
+    inquiry_new_client(s);
 }
 
 /* ---- PROXY ---- */
@@ -60,7 +61,8 @@ static void drop(struct receiver *r, struct session *s, const char *why)
     session_shut(r, s);
 }
 
-/* header_came - whose connection is it? LOCAL is the proxy's own, a health check; one whose client the proxy does not know is nobody's, and is never trusted. */
+/* header_came - whose connection is it? LOCAL is the proxy's own, a health check; one whose client the proxy does not know is nobody's, and
+ * is never trusted. */
 static void header_came(struct receiver *r, struct session *s)
 {
     bool known = s->proxy.source.family != NET_NONE && !s->proxy.local;
@@ -111,6 +113,7 @@ static void take_name(struct receiver *r, struct session *s, const struct smtp_x
     bool usable = smtp_domain_valid(x->name, false) && x->name.len <= sizeof s->name;
     s->name_len = usable ? x->name.len : 0;
     if (usable) memcpy(s->name, x->name.ptr, x->name.len);
+    s->inquiry.facts.reverse = usable ? REVERSE_NAMED : x->temporary & name ? REVERSE_FAILED : REVERSE_NONE;
     line_connect(s);
 }
 

@@ -27,11 +27,7 @@ bool rates_ask(struct receiver *r, struct session *s, uint8_t what)
 bool rates_count(struct receiver *r, struct session *s, uint8_t what)
 {
     must(what == CLIENT_ASK_MESSAGE || what == CLIENT_ASK_RECIPIENT);
-    if (s->counted) {
-        s->counted = false;
-        return false;
-    }
-    return is_limited(r, s, what == CLIENT_ASK_MESSAGE ? RATE_MESSAGES : RATE_RECIPIENTS) && rates_ask(r, s, what);
+    return !s->counted && is_limited(r, s, what == CLIENT_ASK_MESSAGE ? RATE_MESSAGES : RATE_RECIPIENTS) && rates_ask(r, s, what);
 }
 
 void rates_came(struct receiver *r, struct session *s, uint16_t code, struct bytes text)
@@ -44,7 +40,7 @@ void rates_came(struct receiver *r, struct session *s, uint16_t code, struct byt
         proxied_may(r, s, code, text);
         return;
     }
-    s->counted = code == 0; /* the machine asks again, and then nobody else is asked */
+    s->counted = code == 0; /* the machine asks again, and this is not asked again before it has its answer */
     if (code != 0 && s->ask_what == CLIENT_ASK_MESSAGE) {
         line_reject(s, "MAIL", &no, (struct bytes){0});
         smtp_server_sender(&s->server, &no, &s->fx);

@@ -12,6 +12,7 @@
 #include "mta/box/box.h"
 #include "mta/process/process.h"
 #include "mta/receiver/admission.h"
+#include "mta/receiver/judge.h"
 #include "mta/receiver/pool.h"
 #include "mta/receiver/writer.h"
 #include "smtp/proxy.h"
@@ -48,6 +49,7 @@ enum {
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
     PROXY_WAIT_MS = 10 * 1000,       /* for a proxy's header: it is sent with the connection */
     ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
+    INQUIRY_WAIT_MS = 20 * 1000,     /* for what rules ask of the DNS: below the least that clients wait for an answer (RFC 5321 4.5.3.2.3) */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
     WRITER_WAIT_MS = 60 * 1000,      /* for the disk */
@@ -62,6 +64,7 @@ enum { TOKEN_RECEIVE = PROCESS_TOKEN_ROLE_FIRST, TOKEN_SEND, TOKEN_WRITER };
 
 enum session_stage {
     STAGE_FREE = 0,
+    STAGE_EXPLAIN,/* no client: an operator asks what would become of one */
     STAGE_PROXY,  /* a proxy's header is awaited, and then the acceptor's word about whom it names */
     STAGE_FRESH,  /* a stranger who is watched for one turn before the banner: early talkers show themselves */
     STAGE_OPEN,   /* the machine runs */
@@ -75,6 +78,7 @@ enum session_wait {
     WAIT_OUT,       /* replies must be sent before more can be said */
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
     WAIT_ACCEPTOR,  /* CLIENT_MAY */
+    WAIT_INQUIRY,   /* NAME_SAID, or the client's name: rules want to know */
     WAIT_CHUNK,     /* room in the pool */
     WAIT_FILE,      /* BODY_FILE */
     WAIT_WRITER,    /* the writer is behind */
@@ -82,6 +86,12 @@ enum session_wait {
     WAIT_SYNC,      /* the writer syncs the body, before COMMIT */
     WAIT_MANAGER,   /* COMMIT could not be sent yet */
     WAIT_COMMITTED, /* COMMIT is with the manager */
+};
+
+struct inquiry { /* what the rules know of a session, and what is being asked */
+    struct judge_facts facts;
+    uint64_t helo_request, sender_request, list_requests[CONFIG_DNSLISTS_MAX]; /* NAME_ASKs under way */
+    uint32_t lists_pending;
 };
 
 struct session { /* lies in pages of its own; an idle one has touched two of them */
@@ -107,6 +117,9 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint32_t acceptor_epoch;
     struct net_address client;
     struct smtp_proxy proxy;   /* the header, in STAGE_PROXY */
+    struct inquiry inquiry;
+    uint64_t explain_request;  /* of STAGE_EXPLAIN */
+    uint32_t explain_epoch;    /* of the control process */
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */
@@ -153,6 +166,7 @@ struct receiver {
     struct names *names;
     struct hash_key key;
     uint64_t sequence;         /* of transactions and requests; from a random number on */
+    uint64_t list_told_ms;     /* when a list that refuses us was told of last */
     uint32_t waiting_chunk;    /* sessions in WAIT_CHUNK */
     uint32_t waiting_manager;  /* sessions in WAIT_MANAGER */
     uint64_t manager_gone_ms;  /* since when there is none; 0 = it is there */
@@ -175,6 +189,9 @@ struct session *receiver_session_of(const struct receiver *r, uint64_t number);
 must_use enum err sessions_init(struct receiver *r);
 /* session_open - a client that the acceptor handed over; takes over fd. False when there is no place for it. */
 bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t acceptor_epoch, int fd);
+/* session_take - a slot without a connection; NULL when there is none. session_release - the same back. */
+struct session *session_take(struct receiver *r);
+void session_release(struct receiver *r, struct session *s);
 /* session_wait - the machine's need cannot be answered now. session_resume - it was answered: run the session this turn. */
 void session_wait(struct receiver *r, struct session *s, enum session_wait wait, uint64_t within_ms);
 void session_resume(struct receiver *r, struct session *s);
@@ -251,7 +268,7 @@ void commit_manager_gone(struct receiver *r);
 must_use enum err names_init(struct receiver *r);
 /* names_ask - know the client's name from the cache, or ask the resolver. */
 void names_ask(struct receiver *r, struct session *s);
-void names_came(struct receiver *r, struct session *s, struct bytes name);
+void names_came(struct receiver *r, struct session *s, struct bytes name, uint8_t why);
 /* names_give_up - it did not come in time: "unknown". */
 void names_give_up(struct receiver *r, struct session *s);
 /* names_resolver_gone - nobody answers any more. */
@@ -281,8 +298,25 @@ void proxied_xclient(struct receiver *r, struct session *s);
 /* proxied_may - the acceptor's word about the client that the proxy or XCLIENT named; code 0: it may come in. */
 void proxied_may(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
 
+/* ---- inquiry.c: what rules must know, from the resolver ---- */
+/* inquiry_judge - judge the recipient at hand. True: the session waits, and will be asked again. */
+must_use bool inquiry_judge(struct receiver *r, struct session *s, const struct judge_trace *trace, struct judgement *out);
+/* inquiry_new_client / inquiry_new_mail - what is known is about somebody else. */
+void inquiry_new_client(struct session *s);
+void inquiry_new_mail(struct receiver *r, struct session *s);
+/* inquiry_came - NAME_SAID. inquiry_late - what has not come counts as failed. inquiry_resolver_gone - nobody answers any more. */
+void inquiry_came(struct receiver *r, struct session *s, const struct ipc_name_said *m);
+void inquiry_late(struct receiver *r, struct session *s);
+void inquiry_resolver_gone(struct receiver *r);
+
+/* ---- explain.c ---- */
+void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ipc_explain *m);
+void explain_run(struct receiver *r, struct session *s);
+
 /* ---- lines.c ---- */
 void line_connect(struct session *s);
+/* line_list_refuses - a list in the DNS says that it does not serve us. */
+void line_list_refuses(struct receiver *r, const struct session *s, struct bytes zone);
 /* line_is_quiet - no lines about its coming and going. */
 bool line_is_quiet(const struct session *s);
 void line_disconnect(struct session *s);

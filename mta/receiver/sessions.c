@@ -121,6 +121,11 @@ void session_free(struct receiver *r, struct session *s)
     struct ipc_client_closed closed = {.connection = s->connection, .well = s->well, .errors = s->server.errors};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
+    session_release(r, s);
+}
+
+void session_release(struct receiver *r, struct session *s)
+{
     heap_remove(&r->timers, &s->timer);
     s->stage = STAGE_FREE;
     s->next = r->session_free;
@@ -162,6 +167,9 @@ static void wait_late(struct receiver *r, struct session *s)
     case WAIT_ACCEPTOR:
         rates_came(r, s, 0, (struct bytes){0});
         break;
+    case WAIT_INQUIRY:
+        inquiry_late(r, s);
+        break;
     case WAIT_CHUNK:
         content_refuse(r, s, 452, (struct enhanced){4, 3, 1}, BYTES("Insufficient system storage; try again later"));
         break;
@@ -200,7 +208,7 @@ static void on_deadline(struct receiver *r, struct session *s)
     } else if (s->stage == STAGE_FRESH && has_passed(r, s->fresh_until_ms)) {
         s->fresh_until_ms = 0;
         session_queue(r, s);
-    } else if ((s->stage == STAGE_OPEN || s->stage == STAGE_PROXY) && has_passed(r, s->wait_until_ms)) {
+    } else if ((s->stage == STAGE_OPEN || s->stage == STAGE_PROXY || s->stage == STAGE_EXPLAIN) && has_passed(r, s->wait_until_ms)) {
         wait_late(r, s);
     } else if (session_goes_on(s) && !s->queued && has_passed(r, s->server.deadline_ms)) {
         line_end(s, "timeout");
@@ -220,7 +228,7 @@ void sessions_late(struct receiver *r)
 
 /* ---- coming and going ---- */
 
-static struct session *take_slot(struct receiver *r)
+struct session *session_take(struct receiver *r)
 {
     uint32_t index = r->session_free;
     if (index != NO_SESSION) r->session_free = session_at(r, index)->next;
@@ -246,7 +254,7 @@ void session_greet(struct receiver *r, struct session *s, const struct smtp_poli
 
 bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t acceptor_epoch, int fd)
 {
-    struct session *s = take_slot(r);
+    struct session *s = session_take(r);
     if (!s) return false;
     const struct config_listener *listener = &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[m->listener];
     s->fd = fd;

@@ -244,7 +244,8 @@ void sessions_run(struct receiver *r)
         r->run_head = s->next;
         r->run_count--;
         s->queued = false;
-        run(r, s);
+        if (s->stage == STAGE_EXPLAIN) explain_run(r, s);
+        else run(r, s);
     }
     if (r->run_count > 0) process_wake(r->process);
 }

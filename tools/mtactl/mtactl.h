@@ -49,6 +49,7 @@ int command_crash_list(struct ctl *c, const char *const *arguments, uint32_t cou
 int command_crash_show(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_crash_export(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_crash_clear(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_explain(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_list(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_lookup(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_reload(struct ctl *c, const char *const *arguments, uint32_t count);
