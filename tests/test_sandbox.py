@@ -14,7 +14,7 @@ from harness import core, inside, mail, smtp
 from harness.core import limit, wait_for
 from harness.inside import AT_FDCWD, MSG_FASTOPEN, Inside, address, outcome
 
-ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "manager")
+ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "greylist", "manager")
 ROUTES = "route box { match rcpt-domain box.example; maildir @DIR@/mail/{domain}/{local} }\nroute out { match any; relay smtp://127.0.0.2:25 }"
 EXTRA = "mailbox { create on }\nworkers { smtp 1; delivery 1 }\nsandbox { engine io_uring }"
 HANDED = ("127.0.0.1", 7777)   # somebody listens there; no configuration names it

@@ -74,9 +74,10 @@ struct config_rules { /* rules NAME { ... } */
     struct config_list dnslists;    /* struct config_dnslist; at most CONFIG_DNSLISTS_MAX */
     uint8_t helo, reverse;          /* enum config_helo_rule, enum config_reverse_rule */
     bool sender_domain;             /* a sender's domain must have a mail exchanger or an address */
+    bool greylist;                  /* unknown clients are told to come back */
     bool trusted;                   /* these rules are for trusted clients too */
     uint32_t refuse_score, accept_score;
-    uint32_t helo_line, reverse_line, sender_domain_line; /* 0 = the default */
+    uint32_t helo_line, reverse_line, sender_domain_line, greylist_line; /* 0 = the default */
 };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
@@ -177,6 +178,11 @@ struct config {
         uint64_t segment_bytes;       /* segment-size 64M */
         uint32_t node;                /* 0..1023 for ids */
     } queue;
+    struct {
+        struct config_text path;      /* /var/lib/mta/greylist */
+        uint64_t delay_s, window_s, keep_s;
+        uint32_t clients, ipv4_bits, ipv6_bits;
+    } greylist;
     struct {
         uint64_t message_bytes;       /* message-size 50M */
         uint32_t rcpts;               /* recipients 1000 */

@@ -23,6 +23,7 @@
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
     B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
     B(RULES,    "rules",    1, struct config_rules,    "Which strangers a listener refuses; in force where a listener names it.") \
+    B(GREYLIST, "greylist", 0, struct config,          "How strangers are greylisted, where a rules block asks for it.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -77,7 +78,7 @@ enum {
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of eleven user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of twelve user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
     L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
@@ -119,16 +120,25 @@ enum {
     C(TABLE, "format", "plain aliases postfix regex", format, "plain", "Of the file: a key and maybe a value a line; aliases(5); what postmap reads; /regular expressions/.") \
     \
     S(RULES, "allow", rule_allow, "client | helo | sender | recipient WHAT ...", KEY_REPEATS, "These are not asked by any rule behind this line. It lets nobody relay.") \
-    S(RULES, "deny", rule_deny, "client | helo | sender | recipient WHAT ... [answer CODE TEXT]", KEY_REPEATS, "These are refused, with this answer.") \
+    S(RULES, "deny", rule_deny, "client | helo | sender | recipient WHAT ... answer CODE TEXT", KEY_REPEATS, "These are refused, with this answer or the usual one.") \
     S(RULES, "check", rule_check, "client | helo | sender | recipient TABLE", KEY_REPEATS, "A table whose values say what becomes of its keys: allow, deny TEXT, defer TEXT, CODE TEXT, or pass.") \
     S(RULES, "helo", rule_helo, "off | basic | fqdn | resolves", 0, "What the name in HELO must be; basic, when not given: neither ours nor a bare address.") \
     S(RULES, "reverse-name", rule_reverse, "off | any | confirmed", 0, "Whether a client's address must have a name, and the name the address; off when not given.") \
     S(RULES, "sender-domain", rule_sender_domain, "on | off", 0, "Whether a sender's domain must have a mail exchanger or an address; on when not given.") \
-    S(RULES, "dnsbl", rule_dnsbl, "ZONE [weight N] [answers FILTER] [of client | helo | sender]", KEY_REPEATS, "A list in the DNS of those one does not want; adds its weight, 1 when not given, to the score of who is on it.") \
-    S(RULES, "dnswl", rule_dnswl, "ZONE [weight N] [answers FILTER] [of client | helo | sender]", KEY_REPEATS, "A list in the DNS of good ones; takes its weight from the score.") \
+    S(RULES, "dnsbl", rule_dnsbl, "ZONE weight N answers FILTER of client | helo | sender", KEY_REPEATS, "A list in the DNS of those one does not want; adds its weight, 1 when not given, to the score of who is on it.") \
+    S(RULES, "dnswl", rule_dnswl, "ZONE weight N answers FILTER of client | helo | sender", KEY_REPEATS, "A list in the DNS of good ones; takes its weight from the score.") \
     V(RULES, "refuse-score", COUNT, refuse_score, "1", 1, 100000, "From this score on a client is refused.") \
     V(RULES, "accept-score", COUNT, accept_score, "1", 1, 100000, "Who is so far below zero is known as good, and not greylisted.") \
+    S(RULES, "greylist", rule_greylist, "on | off", 0, "Whether unknown clients are told to come back; off when not given.") \
     V(RULES, "trusted", SWITCH, trusted, "off", 0, 0, "These rules are for trusted clients too.") \
+    \
+    V(GREYLIST, "path", PATH, greylist.path, "/var/lib/mta/greylist", 0, 0, "The folder of the greylist.") \
+    V(GREYLIST, "delay", TIME_S, greylist.delay_s, "1m", 1, 86400, "How long a first attempt must wait.") \
+    V(GREYLIST, "window", TIME_S, greylist.window_s, "2d", 60, 30 * 86400, "How long the next attempt is waited for.") \
+    V(GREYLIST, "keep", TIME_S, greylist.keep_s, "36d", 3600, 400 * 86400, "How long is remembered what passed; longer than a month, for monthly mail.") \
+    V(GREYLIST, "clients", COUNT, greylist.clients, "5", 0, 1000, "Attempts that came back before the client's network waits no more; off: never.") \
+    V(GREYLIST, "ipv4-bits", COUNT, greylist.ipv4_bits, "24", 8, 32, "The network that counts as one client.") \
+    V(GREYLIST, "ipv6-bits", COUNT, greylist.ipv6_bits, "64", 16, 128, "The same of IPv6.") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \

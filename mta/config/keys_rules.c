@@ -297,6 +297,21 @@ void show_key_rule_sender_domain(const struct config *c, const void *owner, stru
     show_choice("sender-domain", choice_word(switch_words, ((const struct config_rules *)owner)->sender_domain), out);
 }
 
+void read_key_rule_greylist(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_rules *r = &((struct rules_draft *)owner)->rules;
+    uint8_t on = 0;
+    if (!read_choice(l, s, switch_words, &on)) return;
+    r->greylist = on != 0;
+    r->greylist_line = s->place.line;
+}
+
+void show_key_rule_greylist(const struct config *c, const void *owner, struct buf *out)
+{
+    (void)c;
+    show_choice("greylist", choice_word(switch_words, ((const struct config_rules *)owner)->greylist), out);
+}
+
 void read_key_rules(struct loader *l, const struct grammar_statement *s, void *owner)
 {
     if (take_words(l, s, 1, 1, BYTES("the name of a rules block"))) ((struct config_listener *)owner)->rules_name = image_text(l, word_of(l, s, 1));

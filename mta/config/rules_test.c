@@ -132,7 +132,7 @@ static void test_rules_shown_is_read_again(void **state)
     struct bytes image;
     const struct config_problem_sink sink = {note, NULL};
     assert_int_equal(load("rules r { allow client local unknown; deny sender <> answer 450 4.7.1 \"no; not\"; helo fqdn; reverse-name any; sender-domain off\n"
-                          "dnsbl zen.example weight 3 answers \"127.0.0.[2;4]\"; dnswl good.example of helo; refuse-score 4; trusted on }", &image), ERR_NONE);
+                          "dnsbl zen.example weight 3 answers \"127.0.0.[2;4]\"; dnswl good.example of helo; refuse-score 4; greylist on; trusted on }", &image), ERR_NONE);
     config_show((const struct config *)(const void *)image.ptr, &first);
     free((void *)(uintptr_t)image.ptr);
     assert_int_equal(config_load_text(buf_bytes(&first), "again.conf", 1, &sink, &image), ERR_NONE);

@@ -92,7 +92,7 @@ void config_show(const struct config *c, struct buf *out)
     for (uint32_t i = 0; rules && i < c->rules.count; i++) {
         show_block(c, CONFIG_BLOCK_RULES, config_bytes(c, rules[i].name), &rules[i], out);
     }
-    for (uint32_t i = CONFIG_BLOCK_RULES + 1; i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i,
+    for (uint32_t i = CONFIG_BLOCK_RULES + 1; /* those that there is one of */ i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i,
                                                                                       (struct bytes){0}, c, out);
 }
 

@@ -199,6 +199,19 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u8, status, 7)                              /* enum answer_status */ \
     F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* of LOOKUP_ADDRESS: 19 octets each, as in CONNECT */
 
+/* Greylisting: one attempt. */
+#define IPC_GREY_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, peek, 1)                                /* nothing is remembered */ \
+    F(addr, client, 0)                            \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_GREY_SAID_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, pass, 1)                                \
+    F(u8, known_client, 1)                        /* its network has proved good */ \
+    F(u32, wait_s, 0)                             /* when it does not pass: until it may come back */
+
 /* `mtactl explain`: what would become of this recipient. One row for each rule that was asked, in their order. */
 #define IPC_EXPLAIN_FIELDS(F) \
     F(u64, request, 0)                            \
@@ -412,6 +425,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(103, NAME_SAID,     name_said,      RESOLVER,  RECEIVER,  0, IPC_NAME_SAID_FIELDS) \
     M(104, EXPLAIN,       explain,        CONTROL,   RECEIVER,  0, IPC_EXPLAIN_FIELDS) \
     M(105, EXPLAINED,     explained,      RECEIVER,  CONTROL,   0, IPC_EXPLAINED_FIELDS) \
+    M(106, GREY_ASK,      grey_ask,       RECEIVER,  GREYLIST,  0, IPC_GREY_ASK_FIELDS) \
+    M(107, GREY_SAID,     grey_said,      GREYLIST,  RECEIVER,  0, IPC_GREY_SAID_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
     M(50, CONNECT,        connect,        MANAGER,   CONNECTOR, 0, IPC_CONNECT_FIELDS) \

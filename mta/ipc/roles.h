@@ -18,7 +18,8 @@
     R(ACCEPTOR,  acceptor,  "_mta-acceptor", 0) \
     R(CONTROL,   control,   "_mta-control",  0) \
     R(KEYHOLDER, keyholder, "_mta-keyholder",0) \
-    R(TABLES,    tables,    "_mta-tables",   0)
+    R(TABLES,    tables,    "_mta-tables",   0) \
+    R(GREYLIST,  greylist,  "_mta-greylist", 0)
 
 #define IPC_ROLE_ENUM(NAME, name, user, several) ROLE_##NAME,
 enum ipc_role { IPC_ROLES(IPC_ROLE_ENUM) ROLE_COUNT, ROLE_ANY = 31 /* in the message table: every role but the master */ };

@@ -23,6 +23,7 @@
 #define PROCESS_HEARS_control_CONTROL ~, 1
 #define PROCESS_HEARS_keyholder_KEYHOLDER ~, 1
 #define PROCESS_HEARS_tables_TABLES ~, 1
+#define PROCESS_HEARS_greylist_GREYLIST ~, 1
 
 #define PROCESS_SECOND(a, b, ...) b
 #define PROCESS_PICK(...) PROCESS_SECOND(__VA_ARGS__, 0, 0)
@@ -45,7 +46,8 @@
     PROCESS_PROTOTYPE(acceptor, name, to) \
     PROCESS_PROTOTYPE(control, name, to) \
     PROCESS_PROTOTYPE(keyholder, name, to) \
-    PROCESS_PROTOTYPE(tables, name, to)
+    PROCESS_PROTOTYPE(tables, name, to) \
+    PROCESS_PROTOTYPE(greylist, name, to)
 IPC_MESSAGES(PROCESS_PROTOTYPES)
 
 /* The switch. */
@@ -68,6 +70,7 @@ IPC_MESSAGES(PROCESS_PROTOTYPES)
 #define PROCESS_CASES_control(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(control, NAME, name, to)
 #define PROCESS_CASES_keyholder(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(keyholder, NAME, name, to)
 #define PROCESS_CASES_tables(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(tables, NAME, name, to)
+#define PROCESS_CASES_greylist(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(greylist, NAME, name, to)
 
 #define PROCESS_DISPATCH(role) \
     static bool role##_message(struct process *p, struct ipc_channel *from, const struct ipc_record *record) \

@@ -77,8 +77,10 @@ void explain_run(struct receiver *r, struct session *s)
         return;
     }
     if (inquiry_judge(r, s, NULL, &j)) return;
+    s->known_good = j.known_good;
     struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted};
     admission_decide(r->config, &q, &a);
+    if (a.taken && !j.refused && s->grey == GREY_NOT_ASKED && grey_ask(r, s, a.rcpt)) return;
     tell_client(&t);
     tell_admission(&t, &a);
     if (!a.taken) {
@@ -88,6 +90,12 @@ void explain_run(struct receiver *r, struct session *s)
     const struct config_rules *rules = rules_of_listener(r->config, &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener]);
     t.file = rules ? config_bytes(r->config, rules->file) : (struct bytes){0};
     must(!inquiry_judge(r, s, &trace, &j)); /* all is known */
+    if (s->grey != GREY_NOT_ASKED)
+        send_row(&t, 0, "greylist", s->grey == GREY_PASSES ? "pass" : "deferred", BYTES(""), rules ? rules->greylist_line : 0);
+    if (s->grey == GREY_WAITS) {
+        end(&t, false, BYTES("it is told to come back, and taken then"));
+        return;
+    }
     end(&t, !j.refused, j.refused ? j.answer.text : a.ask_mailbox ? BYTES("if its mailbox exists") : (struct bytes){0});
 }
 

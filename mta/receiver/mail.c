@@ -147,7 +147,7 @@ static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
     smtp_server_rcpt(&s->server, a, &s->fx);
 }
 
-static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
+static void keep_rcpt(struct receiver *r, struct session *s, struct bytes address)
 {
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
@@ -155,6 +155,12 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
     s->counted = false;
     if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
+}
+
+/* take_rcpt - all has let it through; the greylist has the last word. */
+static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
+{
+    if (!grey_ask(r, s, address)) keep_rcpt(r, s, address);
 }
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
@@ -184,6 +190,7 @@ void mail_rcpt(struct receiver *r, struct session *s)
         return;
     }
     if (inquiry_judge(r, s, NULL, &j)) return;
+    s->known_good = j.known_good;
     if (j.refused) {
         refuse_rcpt(s, &j.answer);
     } else if (a.ask_mailbox) {
@@ -212,7 +219,11 @@ void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known)
     decide(r, s, &a); /* again, which is cheaper than to keep it */
     struct bytes asked = s->server.rcpt.address.whole;
     if (known == 1) {
+        session_set_wait(r, s, WAIT_NONE);
         take_rcpt(r, s, a.rcpt);
+        if (s->wait != WAIT_NONE) return;
+        session_queue(r, s);
+        return;
     } else if (known == 0) {
         admission_refuse(&a, 550, (struct enhanced){5, 1, 1}, asked, BYTES("Recipient address rejected: User unknown"),
                          (struct bytes){0});
@@ -223,6 +234,26 @@ void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known)
         refuse_rcpt(s, &a.answer);
     }
     session_resume(r, s);
+}
+
+void mail_grey(struct receiver *r, struct session *s, bool pass, uint32_t wait_s)
+{
+    struct admission a;
+    decide(r, s, &a); /* again, which is cheaper than to keep it */
+    if (pass) {
+        keep_rcpt(r, s, a.rcpt);
+        return;
+    }
+    uint8_t memory[160];
+    struct buf more = BUF_OVER(memory);
+    const struct config_rules *rules = rules_of_listener(r->config, &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener]);
+    buf_put_u64(&more, wait_s);
+    BUF_LIT(&more, " seconds (rules ");
+    if (rules) buf_put(&more, config_bytes(r->config, rules->name));
+    BUF_LIT(&more, ": greylist)");
+    admission_refuse(&a, 450, (struct enhanced){4, 7, 1}, s->server.rcpt.address.whole, BYTES("Recipient address rejected: Greylisted, come back in "),
+                     buf_bytes(&more));
+    refuse_rcpt(s, &a.answer);
 }
 
 /* ---- the end ---- */

@@ -8,7 +8,7 @@
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
  *              resolver: CLIENT_NAME, NAME_ASK out; CLIENT_NAMED, NAME_SAID in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
- *              control: EXPLAIN in; EXPLAINED out.
+ *              control: EXPLAIN in; EXPLAINED out. greylist: GREY_ASK out; GREY_SAID in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
  * Holds        sessions (16 KiB of address space each, 8 KiB of memory when idle; as many as limits { connections } has,
@@ -132,6 +132,7 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) inquiry_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_GREYLIST) grey_gone(r);
     if (ipc_peer(c) == ROLE_ACCEPTOR) rates_acceptor_gone(r);
 }
 
@@ -197,6 +198,16 @@ void receiver_on_name_said(struct process *p, struct ipc_channel *from, const st
     struct session *s = receiver_session_of(r, m->request);
     r->now_ms = process_now_ms(p);
     if (s && s->stage != STAGE_SHUT && m->request != 0) inquiry_came(r, s, m);
+}
+
+void receiver_on_grey_said(struct process *p, struct ipc_channel *from, const struct ipc_grey_said *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (s && s->wait == WAIT_GREY && s->grey_request == m->request) grey_came(r, s, m);
 }
 
 void receiver_on_explain(struct process *p, struct ipc_channel *from, const struct ipc_explain *m, int fd)

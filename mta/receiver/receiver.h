@@ -50,6 +50,7 @@ enum {
     PROXY_WAIT_MS = 10 * 1000,       /* for a proxy's header: it is sent with the connection */
     ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
     INQUIRY_WAIT_MS = 20 * 1000,     /* for what rules ask of the DNS: below the least that clients wait for an answer (RFC 5321 4.5.3.2.3) */
+    GREY_WAIT_MS = 5 * 1000,         /* for the greylist's word; without it the mail passes */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
     WRITER_WAIT_MS = 60 * 1000,      /* for the disk */
@@ -78,6 +79,7 @@ enum session_wait {
     WAIT_OUT,       /* replies must be sent before more can be said */
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
     WAIT_ACCEPTOR,  /* CLIENT_MAY */
+    WAIT_GREY,      /* GREY_SAID */
     WAIT_INQUIRY,   /* NAME_SAID, or the client's name: rules want to know */
     WAIT_CHUNK,     /* room in the pool */
     WAIT_FILE,      /* BODY_FILE */
@@ -118,6 +120,9 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     struct net_address client;
     struct smtp_proxy proxy;   /* the header, in STAGE_PROXY */
     struct inquiry inquiry;
+    bool known_good;           /* the recipient at hand is not greylisted */
+    uint8_t grey;              /* enum grey_state, of STAGE_EXPLAIN */
+    uint64_t grey_request;     /* GREY_ASK under way */
     uint64_t explain_request;  /* of STAGE_EXPLAIN */
     uint32_t explain_epoch;    /* of the control process */
 
@@ -308,6 +313,17 @@ void inquiry_new_mail(struct receiver *r, struct session *s);
 void inquiry_came(struct receiver *r, struct session *s, const struct ipc_name_said *m);
 void inquiry_late(struct receiver *r, struct session *s);
 void inquiry_resolver_gone(struct receiver *r);
+
+/* ---- grey.c ---- */
+enum grey_state { GREY_NOT_ASKED = 0, GREY_PASSES, GREY_WAITS };
+/* grey_ask - ask the greylist about the recipient at hand. True: the session waits. False: nobody is asked, and it passes. */
+must_use bool grey_ask(struct receiver *r, struct session *s, struct bytes rcpt);
+/* grey_came - GREY_SAID. grey_late - it did not come: it passes. grey_gone - nobody answers any more. */
+void grey_came(struct receiver *r, struct session *s, const struct ipc_grey_said *m);
+void grey_late(struct receiver *r, struct session *s);
+void grey_gone(struct receiver *r);
+/* mail_grey - the answer about the recipient at hand. */
+void mail_grey(struct receiver *r, struct session *s, bool pass, uint32_t wait_s);
 
 /* ---- explain.c ---- */
 void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ipc_explain *m);

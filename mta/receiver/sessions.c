@@ -167,6 +167,9 @@ static void wait_late(struct receiver *r, struct session *s)
     case WAIT_ACCEPTOR:
         rates_came(r, s, 0, (struct bytes){0});
         break;
+    case WAIT_GREY:
+        grey_late(r, s);
+        break;
     case WAIT_INQUIRY:
         inquiry_late(r, s);
         break;
