@@ -148,7 +148,8 @@ static void read_line(struct loader *l, const struct grammar_statement *s, void 
 {
     struct rules_draft *draft = owner;
     struct line_draft d = {.names.item_bytes = sizeof(struct config_text), .prefixes.item_bytes = sizeof(struct net_prefix)};
-    if (!take_words(l, s, 2, UINT32_MAX - 1, BYTES("client, helo, sender or recipient, and whom it is about")) || !read_subject(l, s, &d.rule.subject)) return;
+    if (!take_words(l, s, 2, UINT32_MAX - 1, BYTES("client, helo, sender or recipient, and whom it is about"))) return;
+    if (!read_subject(l, s, &d.rule.subject)) return;
     d.rule.verdict = verdict;
     d.rule.line = s->place.line;
     d.rule.words = join_words(l, s, 2);
@@ -243,11 +244,14 @@ static bool read_choice(struct loader *l, const struct grammar_statement *s, str
         *field = n;
         return true;
     }
-    error_with_nearest(l, place_of(l, s, 1), &near, PIECES(BYTES("`"), word_of(l, s, 0), BYTES("' is `"), word_of(l, s, 1), BYTES("'; expected one of: "), words));
+    error_with_nearest(l, place_of(l, s, 1), &near, PIECES(BYTES("`"), word_of(l, s, 0), BYTES("' is `"), word_of(l, s, 1),
+                       BYTES("'; expected one of: "), words));
     return false;
 }
 
-static const struct bytes helo_words = BYTES_INIT("off basic fqdn resolves"), reverse_words = BYTES_INIT("off any confirmed"), switch_words = BYTES_INIT("off on");
+static const struct bytes helo_words = BYTES_INIT("off basic fqdn resolves");
+static const struct bytes reverse_words = BYTES_INIT("off any confirmed");
+static const struct bytes switch_words = BYTES_INIT("off on");
 
 static void show_choice(const char *key, struct bytes word, struct buf *out)
 {
@@ -344,7 +348,8 @@ static bool read_answers(struct loader *l, const struct grammar_statement *s, ui
         list->any_answer = false;
         return true;
     }
-    CONFIG_ERROR(l, place_of(l, s, n), BYTES("`answers' is `"), word_of(l, s, n), BYTES("'; expected 127.0.0.2, 127.0.0.2..11, \"127.0.0.[2;4..7]\" or 127.0.0.&4"));
+    CONFIG_ERROR(l, place_of(l, s, n), BYTES("`answers' is `"), word_of(l, s, n),
+                 BYTES("'; expected 127.0.0.2, 127.0.0.2..11, \"127.0.0.[2;4..7]\" or 127.0.0.&4"));
     return false;
 }
 
@@ -371,11 +376,11 @@ static void read_list(struct loader *l, const struct grammar_statement *s, void 
     list.zone = image_text(l, word_of(l, s, 1));
     for (uint32_t i = 2; i < s->word_count; i += 2) {
         struct bytes word = word_of(l, s, i);
-        bool more = i + 1 < s->word_count, known = true;
+        bool more = i + 1 < s->word_count, known = false;
         if (more && bytes_equal(word, BYTES("weight"))) known = read_weight(l, s, i + 1, &list);
         else if (more && bytes_equal(word, BYTES("answers"))) known = read_answers(l, s, i + 1, &list);
         else if (more && bytes_equal(word, BYTES("of"))) known = read_of(l, s, i + 1, &list);
-        else CONFIG_ERROR(l, place_of(l, s, i), BYTES("unexpected `"), word, BYTES("'; expected weight N, answers FILTER, or of client, helo or sender"));
+        else CONFIG_ERROR(l, place_of(l, s, i), BYTES("unexpected `"), word, BYTES("'; expected weight N, answers FILTER, of SUBJECT"));
         if (!known) return;
     }
     if (draft->dnslists.count == CONFIG_DNSLISTS_MAX) {

@@ -18,7 +18,8 @@ struct seeking { /* what a line may match, one key after the other */
 struct bytes rules_subject_word(uint8_t subject)
 {
     static const struct bytes words[ACCESS_OF_SUBJECTS] = {
-        [ACCESS_OF_CLIENT] = BYTES_INIT("client"), [ACCESS_OF_HELO] = BYTES_INIT("helo"), [ACCESS_OF_SENDER] = BYTES_INIT("sender"), [ACCESS_OF_RECIPIENT] = BYTES_INIT("recipient")};
+        [ACCESS_OF_CLIENT] = BYTES_INIT("client"), [ACCESS_OF_HELO] = BYTES_INIT("helo"),
+        [ACCESS_OF_SENDER] = BYTES_INIT("sender"), [ACCESS_OF_RECIPIENT] = BYTES_INIT("recipient")};
     return subject < ACCESS_OF_SUBJECTS ? words[subject] : (struct bytes){0};
 }
 
@@ -124,7 +125,8 @@ static bool try_client(struct seeking *s, const struct rules_question *q)
     uint8_t memory[HOST_NAME_BYTES_MAX];
     struct buf folded = BUF_OVER(memory);
     if (!q->client || q->client->family == NET_NONE) return false;
-    if (s->line->verdict == ACCESS_CHECK ? try_networks(s, q->client) : config_in_prefixes(s->config, s->line->prefixes, q->client)) return s->found = true;
+    if (s->line->verdict == ACCESS_CHECK && try_networks(s, q->client)) return true;
+    if (config_in_prefixes(s->config, s->line->prefixes, q->client)) return s->found = true;
     if (q->client_name.len == 0) return try_key(s, BYTES("unknown"));
     return try_domain(s, (struct bytes){0}, lower(q->client_name, &folded));
 }

@@ -19,8 +19,10 @@ static char problems[4096];
 static void note(void *context, bool is_error, struct bytes text)
 {
     (void)context;
-    if (!is_error || strlen(problems) + text.len + 2 > sizeof problems) return;
-    strncat(problems, (const char *)text.ptr, text.len);
+    size_t had = strlen(problems);
+    if (!is_error || had + text.len + 2 > sizeof problems) return;
+    memcpy(problems + had, text.ptr, text.len);
+    problems[had + text.len] = 0;
 }
 
 static enum err load(const char *rules, struct bytes *image)
@@ -34,8 +36,8 @@ static enum err load(const char *rules, struct bytes *image)
 
 static const char lines[] =
     "table bad { inline 198.51.100.7 *.bad.example }\n"
-    "table verdicts { entry 203.0.113.0/25 deny \"no such net\"; entry 203.0.113.9 OK; entry mail.known.example 550 5.7.1 not you; entry unknown pass;"
-    " entry *.later.example DEFER }\n"
+    "table verdicts { entry 203.0.113.0/25 deny \"no such net\"; entry 203.0.113.9 OK;"
+    " entry mail.known.example 550 5.7.1 not you; entry unknown pass; entry *.later.example DEFER }\n"
     "rules r {\n"
     "  allow client 192.0.2.0/24 2001:db8::/32 *.friend.example\n" /* 8 */
     "  allow sender boss@partner.example *@*.partner.example\n"
@@ -131,8 +133,9 @@ static void test_rules_shown_is_read_again(void **state)
     struct buf first = BUF_OVER(first_text), second = BUF_OVER(second_text);
     struct bytes image;
     const struct config_problem_sink sink = {note, NULL};
-    assert_int_equal(load("rules r { allow client local unknown; deny sender <> answer 450 4.7.1 \"no; not\"; helo fqdn; reverse-name any; sender-domain off\n"
-                          "dnsbl zen.example weight 3 answers \"127.0.0.[2;4]\"; dnswl good.example of helo; refuse-score 4; greylist on; trusted on }", &image), ERR_NONE);
+    assert_int_equal(load("rules r { allow client local unknown; deny sender <> answer 450 4.7.1 \"no; not\"; helo fqdn; reverse-name any\n"
+                          "sender-domain off; dnsbl zen.example weight 3 answers \"127.0.0.[2;4]\"; dnswl good.example of helo\n"
+                          "refuse-score 4; greylist on; trusted on }", &image), ERR_NONE);
     config_show((const struct config *)(const void *)image.ptr, &first);
     free((void *)(uintptr_t)image.ptr);
     assert_int_equal(config_load_text(buf_bytes(&first), "again.conf", 1, &sink, &image), ERR_NONE);

@@ -7,6 +7,11 @@
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
 
+static const struct config_listener *listener_at(const struct receiver *r, uint16_t n)
+{
+    return &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[n];
+}
+
 struct telling { struct receiver *r; struct session *s; struct bytes file; };
 
 static void send_row(const struct telling *t, uint8_t last, const char *rule, const char *verdict, struct bytes words, uint32_t line)
@@ -87,7 +92,7 @@ void explain_run(struct receiver *r, struct session *s)
         end(&t, false, a.answer.text);
         return;
     }
-    const struct config_rules *rules = rules_of_listener(r->config, &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener]);
+    const struct config_rules *rules = rules_of_listener(r->config, listener_at(r, s->listener));
     t.file = rules ? config_bytes(r->config, rules->file) : (struct bytes){0};
     must(!inquiry_judge(r, s, &trace, &j)); /* all is known */
     if (s->grey != GREY_NOT_ASKED)
@@ -112,7 +117,8 @@ static bool take_addresses(struct session *s, const struct ipc_explain *m)
 void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ipc_explain *m)
 {
     struct session *s = session_take(r);
-    struct ipc_explained busy = {.request = m->request, .last = 2, .rule = BYTES("accept?"), .verdict = BYTES("unknown"), .words = BYTES("all sessions are in use")};
+    struct ipc_explained busy = {.request = m->request, .last = 2, .rule = BYTES("accept?"),
+                                 .verdict = BYTES("unknown"), .words = BYTES("all sessions are in use")};
     if (!s) {
         if (ipc_send_explained(from, &busy, -1) != ERR_NONE) return;
         return;
@@ -124,7 +130,7 @@ void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ip
     s->client = m->client;
     s->explain_request = m->request;
     s->explain_epoch = ipc_peer_epoch(from);
-    s->trusted = m->authenticated || config_trusts(r->config, &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[m->listener], &m->client);
+    s->trusted = m->authenticated || config_trusts(r->config, listener_at(r, m->listener), &m->client);
     smtp_server_init(&s->server, &r->listeners[m->listener]);
     inquiry_new_client(s);
     if (!take_addresses(s, m)) {

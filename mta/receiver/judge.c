@@ -58,6 +58,12 @@ static enum next refuse(struct judging *j, uint16_t code, struct enhanced e, str
     return STOP;
 }
 
+/* no - a refusal with words of ours; the class of its status is that of its code. */
+static enum next no(struct judging *j, uint16_t code, uint16_t subject, uint16_t detail, struct bytes what, struct bytes words)
+{
+    return refuse(j, code, (struct enhanced){(uint8_t)(code / 100), subject, detail}, what, words, (struct bytes){0});
+}
+
 static struct bytes subject_text(const struct rules_question *who, uint8_t subject, struct buf *memory)
 {
     switch ((enum config_rule_subject)subject) {
@@ -90,8 +96,11 @@ static const char *line_name(const struct config_rule *line, bool denies)
 static enum next by_lines(struct judging *j)
 {
     static const struct bytes usual[ACCESS_OF_SUBJECTS] = {
-        [ACCESS_OF_CLIENT] = BYTES_INIT("Client host rejected: Access denied"), [ACCESS_OF_HELO] = BYTES_INIT("Helo command rejected: Access denied"),
-        [ACCESS_OF_SENDER] = BYTES_INIT("Sender address rejected: Access denied"), [ACCESS_OF_RECIPIENT] = BYTES_INIT("Recipient address rejected: Access denied")};
+        [ACCESS_OF_CLIENT] = BYTES_INIT("Client host rejected: Access denied"),
+        [ACCESS_OF_HELO] = BYTES_INIT("Helo command rejected: Access denied"),
+        [ACCESS_OF_SENDER] = BYTES_INIT("Sender address rejected: Access denied"),
+        [ACCESS_OF_RECIPIENT] = BYTES_INIT("Recipient address rejected: Access denied"),
+    };
     uint8_t memory[NET_TEXT_BYTES_MAX];
     struct buf ip = BUF_OVER(memory);
     if (rules_need_name(j->config, j->q->rules) && j->q->facts->reverse == REVERSE_UNKNOWN) return need(j, JUDGE_NEEDS_NAME);
@@ -134,17 +143,17 @@ static enum next by_helo(struct judging *j)
     if (r->helo == HELO_OFF) return GO_ON;
     j->out->rule = "helo";
     j->out->line = r->helo_line;
-    if (is_ours(j, helo)) return refuse(j, 554, (struct enhanced){5, 7, 1}, helo, BYTES("Helo command rejected: that is our name, not yours"), (struct bytes){0});
+    if (is_ours(j, helo)) return no(j, 554, 7, 1, helo, BYTES("Helo command rejected: that is our name, not yours"));
     if (!literal && net_parse_ip(helo, &address))
-        return refuse(j, 554, (struct enhanced){5, 7, 1}, helo, BYTES("Helo command rejected: an address stands in brackets (RFC 5321 4.1.3)"), (struct bytes){0});
+        return no(j, 554, 7, 1, helo, BYTES("Helo command rejected: an address stands in brackets (RFC 5321 4.1.3)"));
     if (r->helo >= HELO_FQDN && !literal && bytes_find(helo, '.') == helo.len)
-        return refuse(j, 554, (struct enhanced){5, 5, 2}, helo, BYTES("Helo command rejected: need fully-qualified hostname"), (struct bytes){0});
+        return no(j, 554, 5, 2, helo, BYTES("Helo command rejected: need fully-qualified hostname"));
     if (r->helo == HELO_RESOLVES && !literal) {
         if (j->q->facts->helo == FACT_UNKNOWN) return need(j, JUDGE_NEEDS_HELO);
         if (j->q->facts->helo == FACT_FAILED)
-            return refuse(j, 450, (struct enhanced){4, 7, 1}, helo, BYTES("Helo command rejected: Host cannot be looked up now"), (struct bytes){0});
+            return no(j, 450, 7, 1, helo, BYTES("Helo command rejected: Host cannot be looked up now"));
         if (j->q->facts->helo != FACT_GOOD)
-            return refuse(j, 550, (struct enhanced){5, 7, 1}, helo, BYTES("Helo command rejected: Host not found"), (struct bytes){0});
+            return no(j, 550, 7, 1, helo, BYTES("Helo command rejected: Host not found"));
     }
     step(j, "helo", "pass", helo, r->helo_line);
     return GO_ON;
@@ -164,11 +173,11 @@ static enum next by_reverse(struct judging *j)
     j->out->line = r->reverse_line;
     struct bytes client = subject_text(&j->q->who, ACCESS_OF_CLIENT, &ip);
     if (reverse == REVERSE_FAILED)
-        return refuse(j, 450, (struct enhanced){4, 7, 25}, client, BYTES("Client host rejected: the name of its address cannot be looked up now"), (struct bytes){0});
+        return no(j, 450, 7, 25, client, BYTES("Client host rejected: the name of its address cannot be looked up now"));
     if (reverse == REVERSE_NONE)
-        return refuse(j, 550, (struct enhanced){5, 7, 25}, client, BYTES("Client host rejected: cannot find your reverse hostname"), (struct bytes){0});
+        return no(j, 550, 7, 25, client, BYTES("Client host rejected: cannot find your reverse hostname"));
     if (reverse == REVERSE_UNCONFIRMED && r->reverse == REVERSE_CONFIRMED)
-        return refuse(j, 550, (struct enhanced){5, 7, 25}, client, BYTES("Client host rejected: the name of its address does not have that address"), (struct bytes){0});
+        return no(j, 550, 7, 25, client, BYTES("Client host rejected: the name of its address does not have that address"));
     step(j, "reverse-name", "pass", j->q->who.client_name, r->reverse_line);
     return GO_ON;
 }
@@ -185,11 +194,11 @@ static enum next by_sender_domain(struct judging *j)
     j->out->line = r->sender_domain_line;
     switch ((enum judge_fact)j->q->facts->sender) {
     case FACT_FAILED:
-        return refuse(j, 450, (struct enhanced){4, 1, 8}, sender, BYTES("Sender address rejected: its domain cannot be looked up now"), (struct bytes){0});
+        return no(j, 450, 1, 8, sender, BYTES("Sender address rejected: its domain cannot be looked up now"));
     case FACT_NULL_MX:
-        return refuse(j, 550, (struct enhanced){5, 7, 27}, sender, BYTES("Sender address rejected: its domain takes no mail (null MX)"), (struct bytes){0});
+        return no(j, 550, 7, 27, sender, BYTES("Sender address rejected: its domain takes no mail (null MX)"));
     case FACT_BAD:
-        return refuse(j, 550, (struct enhanced){5, 1, 8}, sender, BYTES("Sender address rejected: Domain not found"), (struct bytes){0});
+        return no(j, 550, 1, 8, sender, BYTES("Sender address rejected: Domain not found"));
     default:
         step(j, "sender-domain", "pass", domain, r->sender_domain_line);
         return GO_ON;

@@ -86,10 +86,12 @@ static void test_judge_refusals_have_their_code_and_name_their_rule(void **state
         {"x.example", "a@b.example", REVERSE_NONE, FACT_GOOD, FACT_GOOD, 0, 550, "reverse hostname (rules r: reverse-name, line 5)"},
         {"x.example", "a@b.example", REVERSE_UNCONFIRMED, FACT_GOOD, FACT_GOOD, 0, 550, "does not have that address"},
         {"x.example", "a@b.example", REVERSE_FAILED, FACT_GOOD, FACT_GOOD, 0, 450, "cannot be looked up now"},
-        {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_BAD, 0, 550, "<a@b.example>: Sender address rejected: Domain not found (rules r: sender-domain)"},
+        {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_BAD, 0, 550,
+         "<a@b.example>: Sender address rejected: Domain not found (rules r: sender-domain)"},
         {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_NULL_MX, 0, 550, "null MX"},
         {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_FAILED, 0, 450, "cannot be looked up now"},
-        {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_GOOD, SMTP_DNSBL_LISTED, 554, "blocked using black.example (rules r: dnsbl, line 6)"},
+        {"x.example", "a@b.example", REVERSE_NAMED, FACT_GOOD, FACT_GOOD, SMTP_DNSBL_LISTED, 554,
+         "blocked using black.example (rules r: dnsbl, line 6)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct judge_facts facts = {.reverse = cases[i].reverse, .helo = cases[i].fact_helo, .sender = cases[i].fact_sender, .lists_known = true};
