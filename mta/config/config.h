@@ -202,7 +202,7 @@ struct config {
     } limits;
     struct { /* milliseconds */
         uint64_t connect, banner, ehlo, mail, rcpt, data, data_block, data_end, rset, quit, idle;
-        uint64_t server_command, server_data, drain;
+        uint64_t server_command, server_stress, server_data, drain;
     } timeouts;
     struct { uint32_t receivers, delivers; } workers; /* workers { smtp N; delivery N }: 2 and 2 */
     struct {

@@ -186,6 +186,7 @@ enum {
     V(TIMEOUTS, "quit", TIME_MS, timeouts.quit, "10s", 100, CONFIG_HOUR, "Until its answer to QUIT.") \
     V(TIMEOUTS, "idle", TIME_MS, timeouts.idle, "5s", 100, CONFIG_HOUR, "How long a connection without work is kept for the next message.") \
     V(TIMEOUTS, "server-command", TIME_MS, timeouts.server_command, "5m", 100, CONFIG_HOUR, "Until a client's next command.") \
+    V(TIMEOUTS, "server-stress", TIME_MS, timeouts.server_stress, "10s", 100, CONFIG_HOUR, "The same of strangers while three quarters of all connections are in use.") \
     V(TIMEOUTS, "server-data", TIME_MS, timeouts.server_data, "5m", 100, CONFIG_HOUR, "Until a client's next octets of content.") \
     V(TIMEOUTS, "drain", TIME_MS, timeouts.drain, "30s", 100, CONFIG_HOUR, "How long transactions in hand may go on when mtad stops.") \
     \

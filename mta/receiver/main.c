@@ -59,6 +59,7 @@ static enum err make_listeners(struct receiver *r)
 static enum err make_parts(struct receiver *r)
 {
     enum err e = make_listeners(r);
+    if (e == ERR_NONE) e = stress_init(r);
     if (e == ERR_NONE) e = pool_init(&r->pool, POOL_CHUNKS_MAX);
     if (e == ERR_NONE) e = names_init(r);
     if (e == ERR_NONE) e = sessions_init(r);
@@ -104,6 +105,7 @@ static void turn(struct process *p)
 {
     struct receiver *r = receiver_of(p);
     r->now_ms = process_now_ms(p);
+    stress_turn(r);
     sessions_run(r);
     commit_turn(r);
     content_turn(r);

@@ -40,6 +40,7 @@ static void become(struct receiver *r, struct session *s, const struct net_addre
 {
     s->client = *client;
     s->trusted = may_be_trusted && config_trusts(r->config, listener_of(r, s), client);
+    s->server.config = stress_config(r, s->listener, s->trusted);
     box_slot(&r->box, s->index)->peer = *client;
     s->name_len = 0;
     s->name_asked = s->connect_said = false;

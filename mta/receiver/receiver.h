@@ -166,6 +166,8 @@ struct receiver {
     uint32_t run_head, run_tail, run_count; /* sessions to be looked at this turn */
     struct heap timers;
     struct smtp_server_config *listeners; /* of config->listeners */
+    struct smtp_server_config *strangers; /* the same for untrusted clients, who wait less long under stress */
+    bool stressed;
     struct pool pool;
     struct writer writer;
     struct names *names;
@@ -328,6 +330,16 @@ void mail_grey(struct receiver *r, struct session *s, bool pass, uint32_t wait_s
 /* ---- explain.c ---- */
 void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ipc_explain *m);
 void explain_run(struct receiver *r, struct session *s);
+
+/* ---- stress.c: nearly all connections are in use ---- */
+must_use enum err stress_init(struct receiver *r);
+/* stress_config - what a client's machine goes by. */
+static inline const struct smtp_server_config *stress_config(const struct receiver *r, uint16_t listener, bool trusted)
+{
+    return trusted ? &r->listeners[listener] : &r->strangers[listener];
+}
+/* stress_turn - once a turn: whether it begins or ends. */
+void stress_turn(struct receiver *r);
 
 /* ---- lines.c ---- */
 void line_connect(struct session *s);

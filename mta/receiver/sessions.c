@@ -274,7 +274,7 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     if (!r->box.begun) box_begin(&r->box);
     box_open(&r->box, s->index, m->connection);
     box_slot(&r->box, s->index)->peer = m->client;
-    smtp_server_init(&s->server, &r->listeners[m->listener]);
+    smtp_server_init(&s->server, stress_config(r, m->listener, s->trusted));
     if (m->refuse_code != 0) {
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
         s->refused = s->connect_said = true; /* one line tells it all */
