@@ -1,4 +1,7 @@
 /* Fuzzer: any octets as the first of a connection, and as a line; a line that is foreign is so from its first octets on. */
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/must.h"
 #include "smtp/foreign.h"
 
