@@ -18,7 +18,7 @@ static bool has_control(struct bytes text)
 
 static bool entry_is_valid(const struct rcpt *r)
 {
-    if (r->notify > NOTIFY_ALL || r->flags != 0) return false;
+    if (r->notify > NOTIFY_ALL || r->flags > RCPT_FLAGS_ALL) return false;
     if ((r->notify & NOTIFY_NEVER) && r->notify != NOTIFY_NEVER) return false; /* RFC 3461 4.1: NEVER stands alone */
     if (r->address.len == 0 || r->address.len > MAIL_ADDRESS_BYTES_MAX) return false;
     if (r->orcpt.len > MAIL_ORCPT_BYTES_MAX) return false;

@@ -25,14 +25,24 @@ enum {
     MAIL_NEEDS_SMTPUTF8 = 4, /* envelope or header holds non-ASCII, so that the next hop must offer SMTPUTF8 */
     MAIL_TRUSTED = 8,        /* came from a trusted network, an authenticated client, or this host */
     MAIL_LOCAL = 16,         /* Bulkhead's own mail (bounces, notices): may use any route */
+    MAIL_AUTHENTICATED = 64, /* came from an authenticated client */
     MAIL_BOUNCE = 32,        /* a delivery status notification of ours */
+    MAIL_EXPANDED = 64,      /* some recipients have flags of their own */
+};
+
+/* Flags of a recipient: how it came into the list. None for one that the client gave. */
+enum {
+    RCPT_EXPANDED = 1,  /* by an alias: this host wants it to be sent there, whoever the client was */
+    RCPT_FORWARDED = 2, /* ... to another host: the envelope sender is rewritten (SRS) when that is asked for */
+    RCPT_OWNER = 4,     /* ... that has an owner: the sender is owner-NAME, of the NAME in orcpt */
+    RCPT_FLAGS_ALL = 7
 };
 
 enum { RCPT_ENTRY_BYTES_MAX = 6 + MAIL_ADDRESS_BYTES_MAX + MAIL_ORCPT_BYTES_MAX };
 
 struct rcpt {
     uint8_t notify;       /* NOTIFY_ bits */
-    uint8_t flags;        /* reserved, 0 */
+    uint8_t flags;        /* RCPT_ bits */
     struct bytes address; /* local@domain, domain in lower case, borrowed from the list */
     struct bytes orcpt;   /* "rfc822;x@y" as given and checked (RFC 3461 4.2), or empty */
 };
@@ -44,7 +54,7 @@ void rcpt_put(struct buf *list, const struct rcpt *r);
  * rcpt_next - the next entry of a list.
  * In       c          over the list; moves forward
  * Returns  true and *r filled; false at the end (c->failed false) or when the list is broken (c->failed true): cut short,
- *          an empty or too long address, a control octet in a text, flags not 0, NEVER together with other NOTIFY_ bits
+ *          an empty or too long address, a control octet in a text, unknown flags, NEVER together with other NOTIFY_ bits
  * Owner    r borrows from the list
  */
 bool rcpt_next(struct cursor *c, struct rcpt *r);

@@ -73,7 +73,7 @@ static void test_rcpt_list_check_broken_entry_is_refused(void **unused)
         BYTES_INIT("\x00\x00\x00\x00\x00\x00"),                 /* no address */
         BYTES_INIT("\x10\x00\x03\x00" "a@b" "\x00\x00"),        /* unknown NOTIFY bit */
         BYTES_INIT("\x03\x00\x03\x00" "a@b" "\x00\x00"),        /* NEVER and SUCCESS */
-        BYTES_INIT("\x00\x01\x03\x00" "a@b" "\x00\x00"),        /* reserved flag */
+        BYTES_INIT("\x00\x08\x03\x00" "a@b" "\x00\x00"),        /* unknown flag */
         BYTES_INIT("\x00\x00\x03\x00" "a\n@" "\x00\x00"),       /* control octet */
         BYTES_INIT("\x00\x00\x03\x00" "a@b" "\x01\x00" "\x00"), /* control octet */
         BYTES_INIT("\x00\x00\xFF\xFF" "a@b" "\x00\x00"),        /* length past the end */

@@ -36,4 +36,7 @@ enum {
 static_assert((int)BODY_INLINE_BYTES_MAX + (int)RCPTS_INLINE_BYTES_MAX + (int)PREFIX_BYTES_MAX + 4096 <= (int)IPC_RECORD_BYTES_MAX,
               "a small message with a small recipient list must fit one record");
 
+/* TLS: PEM files of certificates and keys, which the master reads whole; and how many of all tls blocks there may be. */
+enum { TLS_CHAIN_BYTES_MAX = 64 * 1024, TLS_KEY_BYTES_MAX = 16 * 1024, TLS_CERTIFICATES_ALL_MAX = 512 };
+
 #endif

@@ -232,6 +232,12 @@ bool net_is_loopback(const struct net_address *a)
     return memcmp(a->ip, one, sizeof(one)) == 0 || (inner && inner[0] == 127);
 }
 
+struct net_address net_of_user(uint32_t uid)
+{
+    struct net_address a = {.family = NET_IPV6, .ip = {0xfc, [4] = (uint8_t)(uid >> 24), (uint8_t)(uid >> 16), (uint8_t)(uid >> 8), (uint8_t)uid}};
+    return a;
+}
+
 uint32_t net_to_sockaddr(const struct net_address *a, struct sockaddr_storage *out)
 {
     memset(out, 0, sizeof(*out));

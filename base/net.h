@@ -46,6 +46,10 @@ bool net_is_special(const struct net_address *a);
 /* net_is_loopback - 127.0.0.0/8 or ::1. */
 bool net_is_loopback(const struct net_address *a);
 
+/* net_of_user - the address that stands for a user of this host, where clients are counted or kept apart by address: in fc00::/8, which no network
+ * has (RFC 4193 3.2), each user in a /64 of its own. */
+struct net_address net_of_user(uint32_t uid);
+
 /* net_to_sockaddr / net_from_sockaddr - conversion; storage is a struct sockaddr_storage. Returns its length in octets, 0 for family 0.
  * A v4-mapped IPv6 address comes back as IPv4. */
 struct sockaddr_storage;

@@ -64,6 +64,7 @@ static void act(struct smtp_client *c, enum smtp_answer answer, uint64_t now_ms,
     c->last_answer = (uint8_t)answer;
     c->last_move = smtp_client_rows[p.step].on[answer];
     smtp_client_moves[c->last_move](c, &p, fx);
+    if (c->closed && p.step == SMTP_CLIENT_TLS && c->tls == SMTP_TLS_MAY) fx->clear_next = true; /* it broke off: the remote's TLS may be the fault */
     must(c->closed || answer == SMTP_ANSWER_LATE || answer < SMTP_ANSWER_421);
     smtp_client_speak(c, fx);
     smtp_client_settle(c, fx);
@@ -119,6 +120,19 @@ void smtp_client_feed(struct smtp_client *c, struct bytes in, uint64_t now_ms, s
         if (askable > 0) askable--;
     }
     smtp_client_check(c);
+}
+
+void smtp_client_secured(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx)
+{
+    if (c->closed) return;
+    must(!c->secured && !c->greeted && c->pending_count == 1);
+    c->secured = true;
+    if (c->pending[c->pending_head].step != SMTP_CLIENT_TLS) return; /* before the banner */
+    c->pending_count = 0;
+    smtp_reply_init(&c->reply);
+    c->say = SMTP_SAY_EHLO; /* which forgets the offers */
+    smtp_client_speak(c, fx);
+    arm(c, now_ms);
 }
 
 void smtp_client_gone(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx)
@@ -266,5 +280,5 @@ void smtp_client_check(const struct smtp_client *c)
     if (c->closed) must(!c->job && c->pending_count == 0 && c->deadline_ms == 0 && c->say == SMTP_SAY_NOTHING);
     if (c->in_content) must(c->job && c->pending_count == 0 && c->rcpt_taken > 0);
     if (c->job) must(c->rcpt_sent <= c->rcpt_limit && c->rcpt_limit <= c->job->rcpt_count && c->rcpt_taken <= c->rcpt_sent);
-    if (!c->closed && !c->greeted && c->pending_count > 0) must(c->pending[c->pending_head].step <= SMTP_CLIENT_HELO);
+    if (!c->closed && !c->greeted && c->pending_count > 0) must(c->pending[c->pending_head].step <= SMTP_CLIENT_TLS);
 }

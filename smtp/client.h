@@ -39,6 +39,8 @@ enum smtp_client_step {
     SMTP_CLIENT_BANNER = 0,
     SMTP_CLIENT_EHLO,
     SMTP_CLIENT_HELO,
+    SMTP_CLIENT_STARTTLS,
+    SMTP_CLIENT_TLS,  /* the handshake: no reply can come there, the process says how it went */
     SMTP_CLIENT_MAIL,
     SMTP_CLIENT_RCPT,
     SMTP_CLIENT_DATA,
@@ -48,6 +50,13 @@ enum smtp_client_step {
     SMTP_CLIENT_QUIT,
     SMTP_CLIENT_IDLE,
     SMTP_CLIENT_STEP_COUNT
+};
+
+/* How much TLS the mail at hand wants. */
+enum smtp_client_tls {
+    SMTP_TLS_NEVER = 0,
+    SMTP_TLS_MAY,      /* where it is offered and works; in the clear otherwise (RFC 7435) */
+    SMTP_TLS_MUST,     /* never in the clear: not offered, refused and failed are failures of the host */
 };
 
 struct smtp_client_config { /* shared, outlives the client */
@@ -87,6 +96,8 @@ enum {
 struct smtp_client_effects {
     struct buf out;       /* commands to send; the process's memory. Give SMTP_CLIENT_COMMAND_BYTES_MAX or more: with less nothing is written */
     bool more;            /* commands wait for room in out: call smtp_client_more() when there is some */
+    bool want_tls;        /* begin the handshake; then smtp_client_secured() or smtp_client_tls_failed() */
+    bool clear_next;      /* with next_host: TLS failed where it was not demanded: a new connection without it may work */
     bool want_content;    /* pump the content (dot-stuffed); see smtp_client_content_sent() */
     bool job_done;        /* the machine is through with the job; the connection is idle, or close is set too */
     bool close;           /* close the connection at once, after sending out if that is possible without waiting */
@@ -127,6 +138,9 @@ struct smtp_client {
     bool lmtp;                             /* reserved: LHLO, and one answer a recipient after the content */
     bool helo_only;                        /* EHLO is not tried */
     bool one_by_one;                       /* each command waits for the answer to the last, whatever is offered */
+    uint8_t tls;                           /* enum smtp_client_tls */
+    bool secured;                          /* the connection is under TLS */
+    struct bytes tls_policy;               /* what wants it so, for texts; borrowed from the process */
     bool greeted;                          /* EHLO or HELO went well */
     bool closed;                           /* fx->close was given; nothing more happens */
     bool mail_sent, in_content;            /* for the job at hand */
@@ -152,6 +166,16 @@ void smtp_client_helo_only(struct smtp_client *c);
 
 /* smtp_client_one_by_one - right after init: never pipeline. For a remote whose every answer is to be seen alone. */
 void smtp_client_one_by_one(struct smtp_client *c);
+
+/*
+ * smtp_client_use_tls - right after init: use TLS so. policy: its name, for the texts of failures; borrowed. Without this call: never.
+ * smtp_client_secured - the handshake is done: after want_tls, or before the banner where TLS comes first (then call it before any feed).
+ *   What the remote offered in the clear is forgotten (RFC 3207 4.2).
+ * smtp_client_tls_failed - it was not: the connection is of no more use. why: for the text.
+ */
+void smtp_client_use_tls(struct smtp_client *c, enum smtp_client_tls tls, struct bytes policy);
+void smtp_client_secured(struct smtp_client *c, uint64_t now_ms, struct smtp_client_effects *fx);
+void smtp_client_tls_failed(struct smtp_client *c, struct bytes why, struct smtp_client_effects *fx);
 
 /*
  * smtp_client_start - give it a message; only when smtp_client_can_start().

@@ -69,12 +69,17 @@ static void act(struct world *w)
         w->busy = w->pumping = false;
     }
     if (w->fx.close) must(w->c.closed && !w->busy);
-    bool more = w->fx.more;
+    bool more = w->fx.more, tls = w->fx.want_tls && !w->fx.close;
     w->fx = (struct smtp_client_effects){.out = w->fx.out};
     if (more) {
         check_out(w);
         smtp_client_more(&w->c, w->now_ms, &w->fx);
     }
+    if (!tls) return;
+    check_out(w);
+    if (event(w) % 2) smtp_client_secured(&w->c, w->now_ms, &w->fx);
+    else smtp_client_tls_failed(&w->c, BYTES("reasons"), &w->fx);
+    act(w);
 }
 
 static void start(struct world *w)
@@ -136,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w.job.rcpts = buf_bytes(&list);
     smtp_client_init(&w.c, &config, BYTES("me"), BYTES("mx[192.0.2.1]"), on_verdict, &w, w.now_ms);
     if (event(&w) == 0) smtp_client_helo_only(&w.c);
+    smtp_client_use_tls(&w.c, (enum smtp_client_tls)(event(&w) % 3), BYTES("a policy"));
     while (cursor_left(&w.events) > 0) {
         on_event(&w);
         act(&w);

@@ -12,7 +12,8 @@
 /* --- verdicts --- */
 
 static const uint8_t mail_steps[SMTP_CLIENT_STEP_COUNT] = {
-    [SMTP_CLIENT_BANNER] = STEP_BANNER, [SMTP_CLIENT_EHLO] = STEP_EHLO, [SMTP_CLIENT_HELO] = STEP_HELO, [SMTP_CLIENT_MAIL] = STEP_MAIL,
+    [SMTP_CLIENT_BANNER] = STEP_BANNER, [SMTP_CLIENT_EHLO] = STEP_EHLO, [SMTP_CLIENT_HELO] = STEP_HELO,
+    [SMTP_CLIENT_STARTTLS] = STEP_STARTTLS, [SMTP_CLIENT_TLS] = STEP_TLS, [SMTP_CLIENT_MAIL] = STEP_MAIL,
     [SMTP_CLIENT_RCPT] = STEP_RCPT,     [SMTP_CLIENT_DATA] = STEP_DATA, [SMTP_CLIENT_BODY] = STEP_BODY, [SMTP_CLIENT_DOT] = STEP_DOT,
     [SMTP_CLIENT_RSET] = STEP_RSET,     [SMTP_CLIENT_QUIT] = STEP_QUIT, [SMTP_CLIENT_IDLE] = STEP_IDLE,
 };
@@ -144,21 +145,85 @@ static void say_helo(struct smtp_client *c, const struct smtp_client_pending *p,
     c->say = SMTP_SAY_HELO;
 }
 
+/* without_tls - a failure of TLS that the policy does not forgive: the host is of no use. Text: what happened, and what wanted TLS. */
+static void without_tls(struct smtp_client *c, const char *what, struct bytes why, struct smtp_client_effects *fx)
+{
+    struct buf text = BUF_OVER(c->text);
+    struct verdict v = {.class = VERDICT_LATER, .scope = SCOPE_SITE, .step = mail_steps[c->last_step], .enhanced = {4, 7, 5}};
+    if (c->tls == SMTP_TLS_MUST) {
+        BUF_LIT(&text, "TLS is required by ");
+        buf_put(&text, bytes_slice(c->tls_policy, 0, 64));
+        BUF_LIT(&text, ", but ");
+    }
+    buf_put_cstr(&text, what);
+    BUF_LIT(&text, " host ");
+    buf_put(&text, bytes_slice(c->host_name, 0, sizeof(c->text) / 2));
+    if (why.len > 0) BUF_LIT(&text, ": ");
+    buf_put_escaped(&text, bytes_slice(why, 0, 150), 150);
+    v.text = buf_bytes(&text);
+    smtp_client_hang_up(c, &v, fx);
+}
+
+/* ready - greeted, and under TLS or not as the policy wants it. */
+static void ready(struct smtp_client *c, struct smtp_client_effects *fx)
+{
+    if (c->tls == SMTP_TLS_MUST && !c->secured) {
+        without_tls(c, "it was not offered by", BYTES(""), fx);
+        return;
+    }
+    c->greeted = true;
+    if (c->job) smtp_client_begin_job(c);
+}
+
 static void read_caps(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
 {
     (void)p;
-    (void)fx;
-    c->greeted = true;
-    if (c->job) smtp_client_begin_job(c);
+    if (c->tls != SMTP_TLS_NEVER && !c->secured && (c->caps.set & SMTP_CAP_STARTTLS)) c->say = SMTP_SAY_STARTTLS;
+    else ready(c, fx);
 }
 
 static void greeted(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
 {
     (void)p;
-    (void)fx;
     c->caps = (struct smtp_capabilities){0}; /* a refused EHLO's lines offer nothing */
-    c->greeted = true;
+    ready(c, fx);
+}
+
+/* --- TLS --- */
+
+static void begin_tls(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
+{
+    (void)p;
+    smtp_client_push(c, SMTP_CLIENT_TLS, 0);
+    fx->want_tls = true;
+}
+
+static void no_tls(struct smtp_client *c, const struct smtp_client_pending *p, struct smtp_client_effects *fx)
+{
+    (void)p;
+    if (c->tls == SMTP_TLS_MUST) {
+        without_tls(c, "it was refused by", smtp_reply_text(&c->reply), fx);
+        return;
+    }
+    c->greeted = true; /* what EHLO offered stands */
     if (c->job) smtp_client_begin_job(c);
+}
+
+void smtp_client_use_tls(struct smtp_client *c, enum smtp_client_tls tls, struct bytes policy)
+{
+    must(!c->greeted && !c->job);
+    c->tls = (uint8_t)tls;
+    c->tls_policy = policy;
+}
+
+void smtp_client_tls_failed(struct smtp_client *c, struct bytes why, struct smtp_client_effects *fx)
+{
+    if (c->closed) return;
+    c->last_step = SMTP_CLIENT_TLS;
+    c->last_answer = SMTP_ANSWER_JUNK;
+    bool forgiven = c->tls != SMTP_TLS_MUST;
+    without_tls(c, "the TLS handshake failed with", why, fx);
+    if (forgiven) fx->clear_next = true;
 }
 
 /* --- hosts that fail --- */

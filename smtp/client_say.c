@@ -121,6 +121,7 @@ void smtp_client_speak(struct smtp_client *c, struct smtp_client_effects *fx)
             say_word(c, &fx->out, BYTES("EHLO "), c->helo_name, SMTP_CLIENT_EHLO);
             break;
         case SMTP_SAY_HELO: say_word(c, &fx->out, BYTES("HELO "), c->helo_name, SMTP_CLIENT_HELO); break;
+        case SMTP_SAY_STARTTLS: say_word(c, &fx->out, BYTES("STARTTLS"), BYTES(""), SMTP_CLIENT_STARTTLS); break;
         case SMTP_SAY_FLIGHT: say_flight(c, &fx->out); break;
         case SMTP_SAY_EMPTY_DOT: say_word(c, &fx->out, BYTES("."), BYTES(""), SMTP_CLIENT_DOT); break;
         case SMTP_SAY_RSET: say_word(c, &fx->out, BYTES("RSET"), BYTES(""), SMTP_CLIENT_RSET); break;

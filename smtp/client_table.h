@@ -14,6 +14,8 @@
     M(read_caps)   /* greeted, with what the remote offers */ \
     M(say_helo)    /* EHLO is not known there */ \
     M(greeted)     /* greeted, nothing is offered */ \
+    M(begin_tls)   /* the remote waits for the handshake */ \
+    M(no_tls)      /* it does not want to: in the clear, unless the policy forbids that */ \
     M(next_host)   /* the host failed; recipients without a verdict go on to the next */ \
     M(helo_next)   /* the same, and HELO on a new connection may work */ \
     M(mail_ok)     /* a transaction is open over there */ \
@@ -38,6 +40,8 @@ enum smtp_client_move { SMTP_CLIENT_MOVES(SMTP_CLIENT_MOVE_ENUM) SMTP_MOVE_COUNT
     R(BANNER, 300, say_hello, next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "receiving the initial server greeting") /* 3.1, 4.5.3.2.1 */ \
     R(EHLO,   300, read_caps, next_host,  next_host, say_helo,  next_host,  next_host, helo_next, next_host, "performing the EHLO handshake")         /* 4.1.1.1 */ \
     R(HELO,   300, greeted,   next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "performing the HELO handshake")         /* 4.1.1.1 */ \
+    R(STARTTLS, 300, begin_tls, next_host, no_tls,   no_tls,    next_host,  next_host, next_host, next_host, "performing STARTTLS")                  /* 3207 4 */ \
+    R(TLS,     60, next_host, next_host,  next_host, next_host, next_host,  next_host, next_host, next_host, "performing the TLS handshake")         /* 3207 4.1 */ \
     R(MAIL,   300, mail_ok,   site_temp,  mesg_temp, mesg_perm, site_temp,  site_temp, next_host, next_host, "sending MAIL FROM")                     /* 4.1.1.2 */ \
     R(RCPT,   300, rcpt_ok,   site_temp,  rcpt_temp, rcpt_perm, site_temp,  site_temp, next_host, next_host, "sending RCPT TO")                       /* 4.1.1.3 */ \
     R(DATA,   120, site_temp, send_body,  mesg_temp, mesg_perm, site_temp,  site_temp, next_host, next_host, "sending DATA command")                  /* 4.1.1.4 */ \
@@ -63,6 +67,7 @@ enum smtp_client_say {
     SMTP_SAY_NOTHING = 0,
     SMTP_SAY_EHLO,
     SMTP_SAY_HELO,
+    SMTP_SAY_STARTTLS,
     SMTP_SAY_FLIGHT,    /* MAIL, RCPTs and DATA of the job */
     SMTP_SAY_EMPTY_DOT, /* DATA was taken though no recipient was */
     SMTP_SAY_RSET,

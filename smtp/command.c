@@ -101,6 +101,13 @@ static enum smtp_argument_error take_envid(struct bytes value, void *args)
     return SMTP_ARG_OK;
 }
 
+static enum smtp_argument_error take_auth(struct bytes value, void *args)
+{
+    struct smtp_mail_args *mail = args;
+    mail->auth_given = true;
+    return bytes_equal(value, BYTES("<>")) || (value.len <= MAIL_ORCPT_BYTES_MAX && is_printable_xtext(value)) ? SMTP_ARG_OK : SMTP_ARG_BAD_PARAMETER;
+}
+
 static uint8_t notify_bit(struct bytes word)
 {
     if (bytes_equal_nocase(word, BYTES("NEVER"))) return NOTIFY_NEVER;
@@ -194,6 +201,7 @@ static const struct parameter mail_parameters[] = {
     {BYTES_INIT("SMTPUTF8"), false, take_smtputf8}, /* RFC 6531 3.4 */
     {BYTES_INIT("RET"),      true,  take_ret},      /* RFC 3461 4.3 */
     {BYTES_INIT("ENVID"),    true,  take_envid},    /* RFC 3461 4.4 */
+    {BYTES_INIT("AUTH"),     true,  take_auth},     /* RFC 4954 5 */
 };
 static const struct parameter rcpt_parameters[] = {
     {BYTES_INIT("NOTIFY"),   true,  take_notify},   /* RFC 3461 4.1 */

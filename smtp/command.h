@@ -52,6 +52,7 @@ struct smtp_mail_args {
     bool size_given;
     uint64_t size_bytes;        /* SIZE= (RFC 1870) */
     bool body_8bit;             /* BODY=8BITMIME (RFC 6152); BODY=7BIT leaves it false; BINARYMIME is refused */
+    bool auth_given;            /* AUTH= (RFC 4954 5), a mailbox in xtext or <>; for whom it vouches is not used */
     bool smtputf8;              /* RFC 6531 3.4 */
     uint8_t ret;                /* RET_ value (RFC 3461 4.3) */
     struct bytes envid;         /* decoded-checked xtext as given, borrowed from the line */

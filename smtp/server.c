@@ -108,6 +108,10 @@ static void run_line(struct smtp_server *s, struct bytes line, struct smtp_serve
         return;
     }
     if ((row->flags & VERB_JUNK) && !count_junk(s, fx)) return;
+    if (s->config->tls_required && !s->tls && !(row->flags & VERB_CLEAR)) {
+        smtp_server_fault(s, fx, 530, ENHANCED(5, 7, 0), BYTES("Error: say STARTTLS first"));
+        return;
+    }
     if ((row->flags & VERB_ARGLESS) && bytes_trim(rest).len > 0) {
         smtp_server_fault(s, fx, 501, ENHANCED(5, 5, 4), BYTES("Syntax: this command takes no argument"));
         return;
@@ -122,6 +126,10 @@ static void on_line(struct smtp_server *s, enum line what, struct smtp_server_ef
     if (what == LINE_MORE) return;
     s->line_len = s->line_skipped = 0;
     s->deadline_ms = 0;
+    if (s->phase == SMTP_PHASE_AUTH && (what == LINE_WHOLE || what == LINE_TOO_LONG)) {
+        smtp_server_auth_line(s, what == LINE_WHOLE ? bytes_of(s->line, len - 2) : BYTES("*"));
+        return;
+    }
     switch (what) {
     case LINE_WHOLE:
         run_line(s, bytes_of(s->line, len - 2), fx);
@@ -197,6 +205,10 @@ static enum smtp_server_need run(struct smtp_server *s, struct bytes in, uint32_
             s->abort_due = false;
             return SMTP_NEED_ABORT;
         }
+        if (s->awaiting == SMTP_NEED_TLS && !s->handshaking && *used < in.len) {
+            smtp_server_tls(s, SMTP_TLS_PIPELINED, fx);
+            continue;
+        }
         if (s->awaiting != SMTP_NEED_INPUT) return (enum smtp_server_need)s->awaiting;
         if (buf_room(&fx->out) < SMTP_SERVER_OUT_BYTES_MIN) return SMTP_NEED_OUT;
         if (s->stopping && !in_content(s)) {
@@ -263,18 +275,49 @@ void smtp_server_xclient(struct smtp_server *s, const struct smtp_policy_answer 
     } else {
         smtp_server_reset(s);
         s->helo_len = 0;
-        s->extended = false;
+        s->extended = s->authenticated = false; /* that was somebody else */
         smtp_server_banner(s, fx);
         if (s->counts.done[SMTP_VERB_XCLIENT] < UINT16_MAX) s->counts.done[SMTP_VERB_XCLIENT]++;
         if (smtp_helo_valid(x->helo)) smtp_server_hello(s, x->helo, x->esmtp || (x->present & SMTP_XCLIENT_BIT(SMTP_XCLIENT_PROTO)) == 0);
     }
 }
 
+void smtp_server_tls(struct smtp_server *s, enum smtp_tls_answer a, struct smtp_server_effects *fx)
+{
+    if (s->phase == SMTP_PHASE_CLOSED) return;
+    must(s->awaiting == SMTP_NEED_TLS && !s->handshaking && !s->tls);
+    if (a == SMTP_TLS_GO) {
+        s->handshaking = true;
+        smtp_server_say(s, fx, 220, ENHANCED(2, 0, 0), BYTES("Ready to start TLS"));
+        return;
+    }
+    s->awaiting = SMTP_NEED_INPUT;
+    if (a == SMTP_TLS_PIPELINED)
+        smtp_server_end(s, fx, 554, ENHANCED(5, 5, 1), BYTES("Error: octets behind STARTTLS before it was answered; closing"));
+    else smtp_server_say(s, fx, 454, ENHANCED(4, 7, 0), BYTES("TLS is not available for now"));
+}
+
+void smtp_server_secured(struct smtp_server *s, uint64_t now_ms)
+{
+    if (s->phase == SMTP_PHASE_CLOSED) return;
+    must(!s->tls && (s->handshaking || s->phase == SMTP_PHASE_NEW));
+    s->tls = true;
+    s->awaiting = SMTP_NEED_INPUT;
+    if (!s->handshaking) return;
+    s->handshaking = false;
+    smtp_server_reset(s);
+    s->phase = SMTP_PHASE_CONNECTED;
+    s->extended = false;
+    s->helo_len = 0;
+    s->deadline_ms = now_ms + s->config->command_timeout_ms;
+}
+
 /* end_if_room - 421 and closed; the words are left out when the client has not read what was said before. */
 static void end_if_room(struct smtp_server *s, struct smtp_server_effects *fx, struct enhanced e, const char *text)
 {
     struct smtp_server_effects nowhere = {0};
-    smtp_server_end_host(s, buf_room(&fx->out) < SMTP_SERVER_OUT_BYTES_MIN ? &nowhere : fx, 421, e, text);
+    bool mute = s->handshaking || buf_room(&fx->out) < SMTP_SERVER_OUT_BYTES_MIN; /* within a handshake nobody could read it */
+    smtp_server_end_host(s, mute ? &nowhere : fx, 421, e, text);
 }
 
 void smtp_server_late(struct smtp_server *s, struct smtp_server_effects *fx)
@@ -294,6 +337,8 @@ bool smtp_server_shutdown(struct smtp_server *s, struct smtp_server_effects *fx)
 struct bytes smtp_server_protocol(const struct smtp_server *s)
 {
     if (!s->extended) return BYTES("SMTP");
+    if (s->authenticated) return s->mail.smtputf8 ? BYTES("UTF8SMTPSA") : BYTES("ESMTPSA"); /* it was under TLS */
+    if (s->tls) return s->mail.smtputf8 ? BYTES("UTF8SMTPS") : BYTES("ESMTPS");
     return s->mail.smtputf8 ? BYTES("UTF8SMTP") : BYTES("ESMTP");
 }
 
@@ -315,8 +360,12 @@ void smtp_server_check(const struct smtp_server *s)
     if (s->phase != SMTP_PHASE_DATA) must(open == s->transaction);
     must(has_rcpts == (s->rcpts > 0) && s->rcpts <= s->config->rcpts_max);
     must((s->awaiting == SMTP_NEED_COMMIT) == (s->phase == SMTP_PHASE_COMMIT));
+    if (s->awaiting == SMTP_NEED_AUTH) must(s->phase == SMTP_PHASE_AUTH);
+    if (s->phase == SMTP_PHASE_AUTH) must(s->tls && !s->authenticated);
     if (s->awaiting == SMTP_NEED_SENDER) must(s->phase == SMTP_PHASE_HELLO);
     if (s->awaiting == SMTP_NEED_XCLIENT) must(s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO);
+    if (s->awaiting == SMTP_NEED_TLS) must(!s->tls && (s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO));
+    must(!s->handshaking || s->awaiting == SMTP_NEED_TLS);
     if (s->awaiting == SMTP_NEED_RCPT) must(s->phase == SMTP_PHASE_MAIL || s->phase == SMTP_PHASE_RCPT);
     if (s->awaiting == SMTP_NEED_BODY || s->awaiting == SMTP_NEED_ROOM) must(s->phase == SMTP_PHASE_DATA || s->phase == SMTP_PHASE_CHUNK);
     if (s->phase == SMTP_PHASE_CLOSED) must(s->awaiting == SMTP_NEED_INPUT && !s->abort_due);

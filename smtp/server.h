@@ -31,6 +31,8 @@ enum {
     SMTP_SKIPPED_LINE_BYTES_MAX = 64 * 1024,
     /* Room that must be in fx->out for step() to go on (else SMTP_NEED_OUT), for greet(), and for every answer. */
     SMTP_SERVER_OUT_BYTES_MIN = 4096,
+    /* One challenge, in base64; 334 and it must fit into the room that there is. */
+    SMTP_CHALLENGE_BYTES_MAX = 3072,
     /* What of a policy answer's text is sent. */
     SMTP_POLICY_TEXT_BYTES_MAX = 512,
     /* Refused content is eaten to its end up to this many times message_bytes_max; beyond it the session ends. */
@@ -45,6 +47,8 @@ enum {
 
 struct smtp_server_config { /* shared by all sessions of a listener; outlives them */
     struct bytes hostname;
+    struct bytes mail_domain;    /* for sendmail(1), which learns by XMAILDOMAIN what to put behind bare local parts; empty = not said */
+    uint32_t auth_mechanisms;    /* SMTP_SASL_BITs (smtp/sasl.h); offered under TLS only (RFC 4954 4); 0 = no AUTH here */
     uint64_t message_bytes_max;  /* > 0 */
     uint32_t rcpts_max;          /* per message, > 0: 452 4.5.3 beyond; said in EHLO as LIMITS RCPTMAX */
     uint32_t line_bytes_max;     /* content lines without CR LF: line-octets, or 998 under strict */
@@ -55,12 +59,15 @@ struct smtp_server_config { /* shared by all sessions of a listener; outlives th
     uint64_t command_timeout_ms; /* whole line */
     uint64_t data_timeout_ms;    /* between content octets */
     uint32_t data_rate_min;      /* content octets a second averaged over SMTP_SERVER_RATE_WINDOW_MS; 0 = no minimum */
+    bool tls_offered;            /* STARTTLS is in the answer to EHLO, until the session is under TLS */
+    bool tls_required;           /* in the clear nothing but EHLO, NOOP, STARTTLS, QUIT and the like (RFC 3207 4): 530 5.7.0 */
 };
 
 enum smtp_server_phase {
     SMTP_PHASE_NEW = 0,   /* not greeted yet: input now is an early talker's */
     SMTP_PHASE_CONNECTED, /* greeted, no HELO */
     SMTP_PHASE_HELLO,     /* HELO or EHLO said, no transaction */
+    SMTP_PHASE_AUTH,      /* within AUTH: a line is the client's answer to a challenge, and no command */
     SMTP_PHASE_MAIL,      /* sender taken, no recipient yet */
     SMTP_PHASE_RCPT,      /* at least one recipient taken */
     SMTP_PHASE_BDAT,      /* some chunks taken, between two BDAT commands */
@@ -74,6 +81,7 @@ enum smtp_server_phase {
 enum smtp_server_need {
     SMTP_NEED_INPUT = 0, /* everything given was eaten */
     SMTP_NEED_OUT,       /* fx->out has less room than SMTP_SERVER_OUT_BYTES_MIN: send, then step again */
+    SMTP_NEED_AUTH,      /* AUTH, or a line within it: s->auth says what came; answer with smtp_server_auth() */
     SMTP_NEED_SENDER,    /* s->mail is filled: answer with smtp_server_sender() */
     SMTP_NEED_RCPT,      /* s->rcpt is filled: answer with smtp_server_rcpt() */
     SMTP_NEED_XCLIENT,   /* s->xclient is what it said: answer with smtp_server_xclient() */
@@ -81,6 +89,7 @@ enum smtp_server_need {
     SMTP_NEED_ROOM,      /* the room is full: take what is in s->room, then smtp_server_room() or smtp_server_no_room() */
     SMTP_NEED_COMMIT,    /* the content is whole: take what is in s->room, commit, answer with smtp_server_committed() or _refused() */
     SMTP_NEED_ABORT,     /* the transaction ended without a commit (RSET, EHLO, fault): forget list and content, then step again */
+    SMTP_NEED_TLS,       /* STARTTLS was said: answer with smtp_server_tls() */
     SMTP_NEED_CLOSE,     /* send fx->out, then close; an open transaction is forgotten (no SMTP_NEED_ABORT comes) */
     SMTP_NEED_COUNT
 };
@@ -89,11 +98,38 @@ struct smtp_server_counts { /* for the disconnect line: done/seen. done counts 2
     uint16_t seen[SMTP_VERB_COUNT], done[SMTP_VERB_COUNT]; /* saturate */
 };
 
+/* The process's answer to STARTTLS. */
+enum smtp_tls_answer {
+    SMTP_TLS_NOT_NOW = 0, /* 454 4.7.0: no key can be used for now */
+    SMTP_TLS_GO,          /* 220: from here on the connection's octets are not the machine's, until smtp_server_secured() */
+    SMTP_TLS_PIPELINED,   /* there is input behind the command already: somebody's injection, or a client that cannot do it. Closed. */
+};
+
 /* An answer of our policy. The machine's table decides nothing about policy. */
 struct smtp_policy_answer {
     uint16_t code;            /* 250 accepts; 4yz, 5yz refuse; 421 also closes */
     struct enhanced enhanced; /* class 0: the machine puts in what fits the step and the code */
     struct bytes text;        /* '\n' separates lines; controls become '?'; cut to SMTP_POLICY_TEXT_BYTES_MAX; empty: the machine's words */
+};
+
+/* How an authentication goes on, as the process was told by who checks it. */
+enum smtp_auth_result {
+    SMTP_AUTH_CHALLENGE = 0, /* 334 */
+    SMTP_AUTH_DONE,          /* 235 2.7.0: the session is authenticated to its end */
+    SMTP_AUTH_FAILED,        /* 535 5.7.8, which costs error budget */
+    SMTP_AUTH_MALFORMED,     /* 501 5.5.2 */
+    SMTP_AUTH_CANCELLED,     /* 501 5.7.0: the client said `*' */
+    SMTP_AUTH_NOT_NOW,       /* 454 4.7.0: it cannot be checked now, or too much was tried */
+    SMTP_AUTH_TOO_MUCH,      /* 421 4.7.0, closed: this client has guessed too often */
+    SMTP_AUTH_RESULT_COUNT
+};
+
+struct smtp_server_auth {   /* at SMTP_NEED_AUTH */
+    uint8_t mechanism;      /* enum smtp_sasl_mechanism */
+    bool begins;            /* AUTH itself was said; else it is a line behind a challenge */
+    bool has_initial;       /* with an initial response */
+    bool cancelled;         /* `*', or a line too long to be an answer: nobody need be asked */
+    struct bytes text;      /* base64 of the response as it came, not judged yet (smtp_sasl_line()); in `line`, good until the answer */
 };
 
 struct smtp_server {
@@ -106,6 +142,11 @@ struct smtp_server {
     bool extended;         /* EHLO was said */
     bool transaction;      /* the process holds a sender, and perhaps recipients and content */
     bool abort_due;        /* SMTP_NEED_ABORT is to be returned next */
+    bool tls;              /* the session is under TLS: set by smtp_server_secured(), kept to its end */
+    bool authenticated;    /* SMTP_AUTH_DONE was answered */
+    bool certificate;      /* set by the process: the client has shown a certificate that leads to a user, so EXTERNAL is offered */
+    struct smtp_server_auth auth;
+    bool handshaking;      /* 220 was said to STARTTLS, and smtp_server_secured() has not been called yet */
     bool stopping;         /* shutdown was asked for: 421 as soon as no content is under way */
     bool room_given;       /* smtp_server_room() answered SMTP_NEED_BODY: 354 or chunk octets come next */
     bool bdat, bdat_last;  /* the content comes by BDAT; the current chunk is the last */
@@ -188,6 +229,24 @@ void smtp_server_no_room(struct smtp_server *s, const struct smtp_policy_answer 
 void smtp_server_committed(struct smtp_server *s, struct message_id id, struct smtp_server_effects *fx);
 void smtp_server_refused(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 
+/*
+ * smtp_server_auth - answer SMTP_NEED_AUTH (RFC 4954 4, 6). The octets of the client's line are wiped.
+ * In       challenge  base64, for SMTP_AUTH_CHALLENGE; at most SMTP_CHALLENGE_BYTES_MAX
+ */
+void smtp_server_auth(struct smtp_server *s, enum smtp_auth_result result, struct bytes challenge, struct smtp_server_effects *fx);
+
+/*
+ * smtp_server_tls - answer SMTP_NEED_TLS (RFC 3207 4). After SMTP_TLS_GO step() eats nothing and returns SMTP_NEED_TLS until
+ * smtp_server_secured(); the process sends what is in fx->out in the clear, and the handshake begins.
+ */
+void smtp_server_tls(struct smtp_server *s, enum smtp_tls_answer a, struct smtp_server_effects *fx);
+
+/*
+ * smtp_server_secured - the connection is under TLS now: after STARTTLS, or before the greeting where TLS comes first (RFC 8314 3.3).
+ * Whatever the client said in the clear is forgotten (RFC 3207 4.2): EHLO has to be said again.
+ */
+void smtp_server_secured(struct smtp_server *s, uint64_t now_ms);
+
 /* smtp_server_late - the deadline passed: 421 4.4.2 (if fx->out has room), close. */
 void smtp_server_late(struct smtp_server *s, struct smtp_server_effects *fx);
 
@@ -201,7 +260,8 @@ bool smtp_server_shutdown(struct smtp_server *s, struct smtp_server_effects *fx)
 /* smtp_server_content_8bit - at SMTP_NEED_COMMIT: the content (header or body) has octets over 127. */
 bool smtp_server_content_8bit(const struct smtp_server *s);
 
-/* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP. */
+/* smtp_server_protocol - what Received says behind "with" (RFC 3848, RFC 6531 4.3): SMTP, ESMTP or UTF8SMTP, with S behind ESMTP and
+ * UTF8SMTP under TLS, and then A when the client is authenticated. */
 struct bytes smtp_server_protocol(const struct smtp_server *s);
 
 /* smtp_server_last_words - for the log's "lost connection after X": the last verb ("CONNECT" before any), "END-OF-MESSAGE" while a commit

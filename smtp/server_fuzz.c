@@ -72,6 +72,9 @@ static void answer(struct world *w, enum smtp_server_need need)
     struct smtp_policy_answer a;
     switch (need) {
     case SMTP_NEED_OUT: sent(w); break;
+    case SMTP_NEED_AUTH:
+        smtp_server_auth(&w->s, (enum smtp_auth_result)(event(w) % SMTP_AUTH_RESULT_COUNT), BYTES("Y2hhbGxlbmdl"), &w->fx);
+        break;
     case SMTP_NEED_SENDER:
         must(!w->holds);
         a = policy(w);
@@ -105,6 +108,10 @@ static void answer(struct world *w, enum smtp_server_need need)
         must(w->holds);
         w->holds = false;
         break;
+    case SMTP_NEED_TLS:
+        if (w->s.handshaking) smtp_server_secured(&w->s, w->now_ms);
+        else smtp_server_tls(&w->s, (enum smtp_tls_answer)(event(w) % 3), &w->fx);
+        break;
     default: must(need == SMTP_NEED_CLOSE); w->closed = true;
     }
 }
@@ -133,7 +140,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct smtp_server_config config = {
         .hostname = BYTES("mx.example"), .message_bytes_max = 700, .rcpts_max = 4, .line_bytes_max = 80, .errors_max = 20, .junk_max = 20,
         .hops_max = 2, .bare_newline = size > 0 && data[0] & 1 ? SMTP_BARE_NORMALISE : SMTP_BARE_REFUSE, .command_timeout_ms = 1000,
-        .data_timeout_ms = 1000, .data_rate_min = 1,
+        .data_timeout_ms = 1000, .data_rate_min = 1, .auth_mechanisms = size > 0 && data[0] & 8 ? 0x1e : 0,
+        .tls_offered = size > 0 && data[0] & 2, .tls_required = size > 0 && (data[0] & 6) == 6,
     };
     memset(&w, 0, sizeof(w));
     w.events = cursor_over(bytes_of(data, (uint32_t)size));

@@ -30,6 +30,7 @@ void smtp_server_end(struct smtp_server *s, struct smtp_server_effects *fx, uint
     smtp_server_reset(s);
     s->phase = SMTP_PHASE_CLOSED;
     s->awaiting = SMTP_NEED_INPUT;
+    s->handshaking = false;
     s->abort_due = false;
     s->deadline_ms = 0;
 }
@@ -121,16 +122,19 @@ static void not_here(struct smtp_server *s, struct bytes rest, struct smtp_serve
     smtp_server_fault(s, fx, 502, ENHANCED(5, 5, 1), BYTES("Error: command not implemented"));
 }
 
-static void no_tls(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
+static void starttls(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     (void)rest;
-    smtp_server_fault(s, fx, 502, ENHANCED(5, 5, 1), BYTES("Error: TLS is not offered here; go on without it"));
+    if (s->tls) smtp_server_fault(s, fx, 503, ENHANCED(5, 5, 1), BYTES("Error: this connection is under TLS already"));
+    else if (!s->config->tls_offered) smtp_server_fault(s, fx, 502, ENHANCED(5, 5, 1), BYTES("Error: TLS is not offered here; go on without it"));
+    else s->awaiting = SMTP_NEED_TLS;
 }
 
-static void no_auth(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
+/* starttls_late - within a transaction: not offered is the better answer where it is true. */
+static void starttls_late(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
-    (void)rest;
-    smtp_server_fault(s, fx, 503, ENHANCED(5, 5, 1), BYTES("Error: authentication is not offered here"));
+    if (s->config->tls_offered) bad_order(s, rest, fx);
+    else starttls(s, rest, fx);
 }
 
 void smtp_server_hello(struct smtp_server *s, struct bytes name, bool extended)
@@ -169,6 +173,12 @@ static void ehlo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
     buf_put_u64(&text, s->config->message_bytes_max);
     BUF_LIT(&text, "\n8BITMIME\nSMTPUTF8\nENHANCEDSTATUSCODES\nCHUNKING\nDSN\nLIMITS RCPTMAX=");
     buf_put_u64(&text, s->config->rcpts_max);
+    if (s->config->tls_offered && !s->tls) BUF_LIT(&text, "\nSTARTTLS");
+    smtp_server_put_auth(s, &text);
+    if (s->config->mail_domain.len > 0) {
+        BUF_LIT(&text, "\nXMAILDOMAIN ");
+        buf_put(&text, s->config->mail_domain);
+    }
     if (s->xclient_offered) BUF_LIT(&text, "\nXCLIENT " SMTP_XCLIENT_OFFER);
     smtp_server_say(s, fx, 250, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
@@ -211,6 +221,7 @@ static void say_argument_error(struct smtp_server *s, struct smtp_server_effects
 static void mail(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     enum smtp_argument_error error = smtp_mail_parse(rest, s->extended, &s->mail);
+    if (error == SMTP_ARG_OK && s->mail.auth_given && s->config->auth_mechanisms == 0) error = SMTP_ARG_UNKNOWN_PARAMETER;
     if (error == SMTP_ARG_OK && s->mail.size_given && s->mail.size_bytes > s->config->message_bytes_max) error = SMTP_ARG_TOO_BIG;
     if (error != SMTP_ARG_OK) {
         s->mail.smtputf8 = false;
@@ -328,7 +339,7 @@ static void vrfy(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
 static void help(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
 {
     (void)rest;
-    struct bytes text = BYTES("Commands: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n"
+    struct bytes text = BYTES("Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n"
                               "See RFC 5321; for trouble write to the postmaster of this host");
     smtp_server_say(s, fx, 214, ENHANCED(2, 0, 0), text);
 }

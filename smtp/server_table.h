@@ -22,25 +22,26 @@ enum {
 enum {
     VERB_JUNK = 1,     /* costs nothing and moves no mail: counted against junk_max */
     VERB_ARGLESS = 2,  /* takes no argument: 501 with one */
+    VERB_CLEAR = 4,    /* allowed in the clear where TLS is required; BDAT is, since its chunk must be eaten: without RCPT it is refused */
 };
 
 /*    verb      allowed in      move       elsewhere      flags          words for "elsewhere"                                  RFC */
 #define SMTP_SERVER_ROWS(R) \
-    R(UNKNOWN,  AT_ANY,         unknown,   unknown,       0,             "")                                                 /* 5321 4.2.4 */ \
-    R(EHLO,     AT_ANY,         ehlo,      bad_order,     VERB_JUNK,     "")                                                 /* 5321 4.1.1.1 */ \
-    R(HELO,     AT_ANY,         helo,      bad_order,     VERB_JUNK,     "")                                                 /* 5321 4.1.1.1 */ \
+    R(UNKNOWN,  AT_ANY,         unknown,   unknown,       VERB_CLEAR,    "")                                                 /* 5321 4.2.4 */ \
+    R(EHLO,     AT_ANY,         ehlo,      bad_order,     VERB_JUNK | VERB_CLEAR, "")                                       /* 5321 4.1.1.1 */ \
+    R(HELO,     AT_ANY,         helo,      bad_order,     VERB_JUNK | VERB_CLEAR, "")                                       /* 5321 4.1.1.1 */ \
     R(MAIL,     AT_H,           mail,      bad_order,     0,             "nested MAIL command; finish or RSET the first")    /* 5321 4.1.1.2 */ \
     R(RCPT,     AT_M | AT_R,    rcpt,      bad_order,     0,             "need MAIL command first")                          /* 5321 4.1.1.3 */ \
     R(DATA,     AT_R,           data,      data_early,    VERB_ARGLESS,  "need RCPT command first")                          /* 5321 4.1.1.4 */ \
-    R(BDAT,     AT_R | AT_B,    bdat,      bdat_early,    0,             "need RCPT command first")                          /* 3030 2 */ \
-    R(RSET,     AT_ANY,         rset,      bad_order,     VERB_JUNK | VERB_ARGLESS, "")                                      /* 5321 4.1.1.5 */ \
+    R(BDAT,     AT_R | AT_B,    bdat,      bdat_early,    VERB_CLEAR,    "need RCPT command first")                          /* 3030 2 */ \
+    R(RSET,     AT_ANY,         rset,      bad_order,     VERB_JUNK | VERB_ARGLESS | VERB_CLEAR, "")                                /* 5321 4.1.1.5 */ \
     R(VRFY,     AT_ANY,         vrfy,      bad_order,     VERB_JUNK,     "")                                                 /* 5321 4.1.1.6 */ \
     R(EXPN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 5321 4.1.1.7 */ \
-    R(HELP,     AT_ANY,         help,      bad_order,     VERB_JUNK,     "")                                                 /* 5321 4.1.1.8 */ \
-    R(NOOP,     AT_ANY,         noop,      bad_order,     VERB_JUNK,     "")                                                 /* 5321 4.1.1.9 */ \
-    R(QUIT,     AT_ANY,         quit,      bad_order,     VERB_ARGLESS,  "")                                                 /* 5321 4.1.1.10 */ \
-    R(STARTTLS, AT_ANY,         no_tls,    bad_order,     0,             "")                                                 /* 3207 4 */ \
-    R(AUTH,     AT_ANY,         no_auth,   bad_order,     0,             "")                                                 /* 4954 4 */ \
+    R(HELP,     AT_ANY,         help,      bad_order,     VERB_JUNK | VERB_CLEAR, "")                                       /* 5321 4.1.1.8 */ \
+    R(NOOP,     AT_ANY,         noop,      bad_order,     VERB_JUNK | VERB_CLEAR, "")                                       /* 5321 4.1.1.9 */ \
+    R(QUIT,     AT_ANY,         quit,      bad_order,     VERB_ARGLESS | VERB_CLEAR, "")                                    /* 5321 4.1.1.10 */ \
+    R(STARTTLS, AT_C | AT_H,    starttls,  starttls_late, VERB_ARGLESS | VERB_CLEAR, "STARTTLS within a transaction; RSET first") /* 3207 4 */ \
+    R(AUTH,     AT_H,           smtp_server_begin_auth, bad_order, 0,    "AUTH within a transaction; RSET first")                                                 /* 4954 4 */ \
     R(ETRN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 1985 5 */ \
     R(TURN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 5321 F.1 */ \
     R(XCLIENT,  AT_C | AT_H,    xclient,   xclient_late,  0,             "finish or RSET the transaction first")             /* XCLIENT_README */
@@ -55,6 +56,12 @@ struct smtp_server_row {
     uint32_t flags;                 /* VERB_ bits */
     const char *words;              /* what bad_order says */
 };
+/* server_auth.c: AUTH, and a line behind a challenge. */
+smtp_server_move_fn smtp_server_begin_auth;
+void smtp_server_auth_line(struct smtp_server *s, struct bytes line);
+/* smtp_server_put_auth - the line of EHLO's answer that names the mechanisms, if they are offered now. */
+void smtp_server_put_auth(const struct smtp_server *s, struct buf *text);
+
 extern const struct smtp_server_row smtp_server_rows[SMTP_VERB_COUNT];
 
 #define ENHANCED(c, s, d) ((struct enhanced){(c), (s), (d)})

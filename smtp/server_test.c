@@ -337,7 +337,7 @@ static void test_server_every_verb_in_every_phase_changes_only_what_its_row_allo
 {
     (void)state;
     static const struct bytes ways[] = {BYTES_INIT(""), BYTES_INIT(HI), BYTES_INIT(HI MAIL), BYTES_INIT(TX), BYTES_INIT(TX "BDAT 1\r\nx")};
-    static struct world w;
+    static const uint8_t phases[] = {SMTP_PHASE_CONNECTED, SMTP_PHASE_HELLO, SMTP_PHASE_MAIL, SMTP_PHASE_RCPT, SMTP_PHASE_BDAT}; static struct world w;
     for (uint32_t way = 0; way < 5; way++) {
         for (uint32_t verb = 0; verb < SMTP_VERB_COUNT; verb++) {
             uint8_t memory[64];
@@ -348,7 +348,7 @@ static void test_server_every_verb_in_every_phase_changes_only_what_its_row_allo
             world_greet(&w);
             feed(&w, ways[way]);
             uint8_t phase = w.s.phase;
-            assert_int_equal(phase, SMTP_PHASE_CONNECTED + way);
+            assert_int_equal(phase, phases[way]);
             feed(&w, buf_bytes(&line));
             assert_true(smtp_server_rows[verb].move && smtp_server_rows[verb].elsewhere && smtp_server_rows[verb].words);
             bool allowed = smtp_server_rows[verb].phases & 1u << phase;

@@ -79,9 +79,19 @@ void smtp_received_write(struct buf *out, const struct smtp_received *r, uint32_
 {
     BUF_LIT(out, "Received: ");
     if (r->client.family != NET_NONE) put_client(out, r);
+    if (r->tls.len > 0) {
+        BUF_LIT(out, "(using ");
+        buf_put(out, r->tls);
+        BUF_LIT(out, ")\r\n\t");
+    }
     BUF_LIT(out, "by ");
     put_name(out, r->by);
-    BUF_LIT(out, " (Bulkhead) with ");
+    BUF_LIT(out, " (Bulkhead");
+    if (r->client.family == NET_NONE && r->helo.len > 0) {
+        BUF_LIT(out, ", from uid ");
+        buf_put_u64(out, r->uid);
+    }
+    BUF_LIT(out, ") with ");
     buf_put(out, r->with);
     BUF_LIT(out, " id ");
     *id_offset = out->len;

@@ -78,8 +78,19 @@ static void test_received_write_own_mail_has_no_client(void **state)
     (void)state;
     struct smtp_received r = example();
     r.client.family = NET_NONE;
-    r.for_address = BYTES("");
+    r.helo = r.for_address = BYTES("");
     check_received(&r, BYTES("Received: by mx.example (Bulkhead) with ESMTP id 0000000000000000;\r\n"
+                             "\tSun, 22 Nov 2026 20:20:30 +0000\r\n"));
+}
+
+static void test_received_write_says_which_user_of_this_host(void **state)
+{
+    (void)state;
+    struct smtp_received r = example();
+    r.client.family = NET_NONE;
+    r.uid = 1000;
+    r.for_address = BYTES("");
+    check_received(&r, BYTES("Received: by mx.example (Bulkhead, from uid 1000) with ESMTP id 0000000000000000;\r\n"
                              "\tSun, 22 Nov 2026 20:20:30 +0000\r\n"));
 }
 
@@ -122,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_received_write_with_everything_is_folded),
         cmocka_unit_test(test_received_write_ipv6_is_tagged),
         cmocka_unit_test(test_received_write_own_mail_has_no_client),
+        cmocka_unit_test(test_received_write_says_which_user_of_this_host),
         cmocka_unit_test(test_received_write_hostile_names_stay_in_their_place),
         cmocka_unit_test(test_received_write_long_names_keep_lines_under_998),
     };

@@ -23,7 +23,8 @@ def test_install_with_destdir_puts_everything_there_and_keeps_a_configuration(wo
     install(folder)
     have = installed(folder)
     for path in ("usr/local/sbin/mtad", "usr/local/bin/mtactl", "usr/local/share/man/man8/mtad.8", "usr/local/share/man/man5/mta.conf.5",
-                 "usr/local/share/man/man1/mtactl.1", "usr/local/bin/mtabench", "usr/local/share/man/man1/mtabench.1", "usr/local/lib/systemd/system/mta.service", "etc/mta/mta.conf",
+                 "usr/local/share/man/man1/mtactl.1", "usr/local/sbin/sendmail", "usr/local/lib/sendmail", "usr/local/bin/mailq", "usr/local/bin/newaliases",
+                 "usr/local/share/man/man1/sendmail.1", "usr/local/share/man/man1/mailq.1", "usr/local/share/man/man1/newaliases.1", "usr/local/bin/mtabench", "usr/local/share/man/man1/mtabench.1", "usr/local/lib/systemd/system/mta.service", "etc/mta/mta.conf",
                  "usr/local/share/doc/bulkhead/README.md", "usr/local/share/doc/bulkhead/examples/null-client.conf"):
         assert path in have, f"{path} is not among {sorted(have)}"
     version = subprocess.run([folder / "usr/local/sbin/mtad", "--version"], capture_output=True, text=True)

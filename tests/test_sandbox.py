@@ -14,9 +14,10 @@ from harness import core, inside, mail, smtp
 from harness.core import limit, wait_for
 from harness.inside import AT_FDCWD, MSG_FASTOPEN, Inside, address, outcome
 
-ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "greylist", "manager")
+ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "greylist", "manager", "authd")
 ROUTES = "route box { match rcpt-domain box.example; maildir @DIR@/mail/{domain}/{local} }\nroute out { match any; relay smtp://127.0.0.2:25 }"
-EXTRA = "mailbox { create on }\nrules r { greylist on }\ngreylist { path @DIR@/greylist }\nworkers { smtp 1; delivery 1 }\nsandbox { engine io_uring }"
+EXTRA = ("mailbox { create on }\nrules r { greylist on }\ngreylist { path @DIR@/greylist }\nworkers { smtp 1; delivery 1 }\nsandbox { engine io_uring }\n"
+         "auth people { file @DIR@/users }")
 HANDED = ("127.0.0.1", 7777)   # somebody listens there; no configuration names it
 TCP, UDP, ICMP, MPTCP = 6, 17, 1, 262
 FOLDER = 7                     # the first folder that manager and mailbox were handed
@@ -420,7 +421,8 @@ def kind(what):
 
 
 HAS = {"null", "log", "configuration", "socket", "loop"}
-HAS_MORE = {"manager": {"queue", "box", "wake"}, "mailbox": {"mail"}, "greylist": {"greylist"}, "receiver": {"wake"}, "acceptor": {"wake"}, "resolver": {"wake"}}
+HAS_MORE = {"manager": {"queue", "box", "wake"}, "mailbox": {"mail"}, "greylist": {"greylist"}, "receiver": {"wake"}, "acceptor": {"wake"}, "resolver": {"wake"},
+            "authd": {"wake"}}
 
 
 def mapped(pid, name):

@@ -40,7 +40,8 @@ struct connection {
     bool trusted, refused;
     bool proxied;        /* the client is a proxy that has not said yet for whom it stands */
     bool exempt;         /* from the limits of clients and networks */
-    struct net_address client;
+    struct net_address client; /* of a user of this host: net_of_user() */
+    uint32_t uid;        /* of a Unix socket */
 };
 
 struct refusal { uint16_t code; bool close; struct bytes words; }; /* close: without a word */

@@ -177,6 +177,8 @@ static struct bytes words_for(enum limits_cause cause)
         return BYTES("Error: too many connections from your network; try again later (connections-per-prefix)");
     case LIMITS_LISTENER:
         return BYTES("Error: too many connections; try again later (max-connections)");
+    case LIMITS_NONE:
+        return BYTES("5.7.1 Error: this user of the host may not send mail here");
     default:
         return BYTES("Error: too many connections; try again later (connections)");
     }
@@ -203,15 +205,17 @@ static struct refusal judge_rates(struct acceptor *a, const struct connection *c
 struct refusal hand_judge(struct acceptor *a, const struct connection *c)
 {
     const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    bool local = listener->socket.len > 0; /* each user has connections of its own, so that none keeps the others out, and is no stranger otherwise */
+    if (local && !config_admits_peer(a->config, listener, c->uid)) return (struct refusal){554, false, words_for(LIMITS_NONE)};
     struct limits_question q = {c->client, c->exempt, a->listener_counts[c->listener], listener->connections_max};
     struct limits_judgement j = limits_judge(&a->limits, &q);
     if (j.verdict != LIMITS_SERVE) {
         tell(a, &j, c);
         return (struct refusal){421, j.verdict == LIMITS_CLOSE, words_for(j.cause)};
     }
-    if (!c->proxied && listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
+    if (!local && !c->proxied && listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
         return (struct refusal){554, false, BYTES("5.7.1 Error: this listener is not for your address (listen allow)")};
-    return c->exempt ? (struct refusal){0} : judge_rates(a, c);
+    return c->exempt || (local && !a->config->limits.count_trusted) ? (struct refusal){0} : judge_rates(a, c);
 }
 
 struct refusal hand_come(struct acceptor *a, struct connection *c, const struct net_address *client)
@@ -239,18 +243,25 @@ static bool send_to_receiver(struct acceptor *a, struct connection *c, const str
         .refuse_code = no->code,
         .client = c->client,
         .local = from->address,
+        .uid = c->uid,
         .refuse_text = no->words,
     };
     struct ipc_channel *receiver = process_channel(a->process, ROLE_RECEIVER, c->receiver);
     return receiver && ipc_send_client(receiver, &m, fd) == ERR_NONE;
 }
 
-/* peer_of - the client's address; false when the client is gone already. */
-static bool peer_of(int fd, struct net_address *client)
+/* peer_of - the client's address, or the user at the other end of a Unix socket; false when the client is gone already. */
+static bool peer_of(const struct place *from, int fd, struct connection *c)
 {
     struct sockaddr_storage storage;
     socklen_t length = sizeof storage;
-    return getpeername(fd, (struct sockaddr *)&storage, &length) == 0 && net_from_sockaddr(&storage, client);
+    struct ucred user;
+    if (from->address.family != NET_NONE) return getpeername(fd, (struct sockaddr *)&storage, &length) == 0 && net_from_sockaddr(&storage, &c->client);
+    length = sizeof user;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &user, &length) != 0) return false;
+    c->uid = user.uid;
+    c->client = net_of_user(user.uid);
+    return true;
 }
 
 void hand_socket(struct acceptor *a, const struct place *from, int fd)
@@ -258,7 +269,7 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
     const struct config_listener *listener =
         &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[from->listener];
     struct connection c = {.listener = from->listener};
-    bool known = peer_of(fd, &c.client);
+    bool known = peer_of(from, fd, &c);
     struct apart_client *apart = known ? apart_find(&a->apart, &c.client, process_now_ms(a->process)) : NULL;
     int32_t receiver = apart ? lone_receiver(a) : least_loaded(a);
     if (receiver < 0 || !known || (apart && !lone_serves(a, apart, fd))) {
@@ -266,8 +277,9 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
         return;
     }
     c.receiver = (uint16_t)receiver;
-    c.proxied = config_in_prefixes(a->config, listener->proxies, &c.client);
-    c.trusted = !c.proxied && config_trusts(a->config, listener, &c.client);
+    bool local = from->address.family == NET_NONE;
+    c.proxied = !local && config_in_prefixes(a->config, listener->proxies, &c.client);
+    c.trusted = !local && !c.proxied && config_trusts(a->config, listener, &c.client);
     c.exempt = c.proxied || (c.trusted && !a->config->limits.count_trusted);
     struct refusal no = hand_judge(a, &c);
     if (no.close) {

@@ -1,9 +1,11 @@
 /*
  * check - what no single statement shows.
  */
+#include <errno.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "mta/config/load.h"
 
@@ -26,6 +28,7 @@ static void fill_names(struct loader *l)
         c->hostname = image_text(l, buf_bytes(&text));
         CONFIG_WARNING(l, whole_file, BYTES("`hostname' is not given; this host calls itself "), buf_bytes(&text));
     }
+    if (c->mail_domain.len == 0) c->mail_domain = c->hostname;
     struct bytes hostname = image_bytes_of(l, c->hostname);
     if (bytes_find(hostname, '.') == hostname.len) {
         CONFIG_WARNING(l, whole_file, BYTES("the hostname `"), hostname,
@@ -94,15 +97,17 @@ static bool names_recipients(const struct loader *l, const struct config_route *
     return false;
 }
 
-static struct grammar_place route_place(const struct loader *l, const struct config_route *r)
+static struct grammar_place line_place(const struct loader *l, struct config_text file, uint32_t line)
 {
-    struct bytes path = image_bytes_of(l, r->file);
+    struct bytes path = image_bytes_of(l, file);
     for (uint32_t i = 0; i < l->files.count; i++) {
         if (bytes_equal(bytes_of_cstr(ARRAY_ITEM(&l->files, i, struct source_file)->path),
-                        path)) return (struct grammar_place){i, r->line, 1};
+                        path)) return (struct grammar_place){i, line, 1};
     }
     return whole_file;
 }
+
+static struct grammar_place route_place(const struct loader *l, const struct config_route *r) { return line_place(l, r->file, r->line); }
 
 static void check_routes(struct loader *l, bool *strangers)
 {
@@ -168,18 +173,102 @@ static void find_rules(struct loader *l, struct config_listener *listener)
                        BYTES("', which there are not")));
 }
 
+static void check_socket_twice(struct loader *l, const struct config_listener *a, const struct config_listener *b)
+{
+    struct bytes path = image_bytes_of(l, a->socket);
+    if (path.len == 0 || !bytes_equal(path, image_bytes_of(l, b->socket))) return;
+    CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' and listen `"), image_bytes_of(l, b->name),
+                 BYTES("' both have the socket "), path);
+}
+
 static void check_listeners(struct loader *l, bool *trusted)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
         struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
         find_rules(l, a);
-        if (a->trust.count > 0) *trusted = true;
+        if (a->trust.count > 0 || a->socket.len > 0) *trusted = true;
+        if (bytes_equal(image_bytes_of(l, a->socket), image_bytes_of(l, l->config.control_socket))) {
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' has the socket of mtactl; expected another path"));
+        }
         for (uint32_t k = 0; k < i; k++) {
             const struct config_listener *b = ARRAY_ITEM(&l->listeners, k, struct config_listener);
             for (uint32_t n = 0; n < a->addresses.count; n++) check_address_twice(l, a, n, b);
+            check_socket_twice(l, a, b);
         }
     }
     if (l->listeners.count == 0) CONFIG_WARNING(l, whole_file, BYTES("there is no listen: no mail can come in"));
+}
+
+/* check_listen_tls - the tls block that each listener names. */
+static void check_listen_tls(struct loader *l)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct bytes name = image_bytes_of(l, a->tls_name);
+        if (a->tls == LISTEN_TLS_OFF) continue;
+        struct nearest near = nearest_to(name);
+        uint32_t found = 0;
+        for (; found < l->tls.count; found++) {
+            struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->tls, found, struct config_tls)->name);
+            nearest_offer(&near, other);
+            if (bytes_equal(other, name)) break;
+        }
+        a->tls_block = (uint16_t)found;
+        if (found == l->tls.count)
+            error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' names tls `"), name,
+                               BYTES("', and there is no such block; expected tls NAME { certificate PATH; key PATH }")));
+    }
+}
+
+/* check_listen_auth - the auth block that each listener names; passwords are taken under TLS only, so there must be some. */
+static void check_listen_auth(struct loader *l, bool *trusted)
+{
+    for (uint32_t i = 0; i < l->listeners.count; i++) {
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct bytes wanted = image_bytes_of(l, a->auth), name = image_bytes_of(l, a->name);
+        struct nearest near = nearest_to(wanted);
+        uint32_t found = 0;
+        if (wanted.len == 0 && a->owners_table.len > 0)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name, BYTES("' has `sender-logins' without `auth': nobody can log in there"));
+        if (wanted.len == 0) continue;
+        *trusted = true;
+        for (; found < l->auths.count; found++) {
+            struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->auths, found, struct config_auth)->name);
+            nearest_offer(&near, other);
+            if (bytes_equal(other, wanted)) break;
+        }
+        a->auth_block = (uint16_t)found;
+        if (found == l->auths.count)
+            error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), name, BYTES("' names auth `"), wanted,
+                               BYTES("', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH }")));
+        else if (a->tls == LISTEN_TLS_OFF)
+            CONFIG_ERROR(l, whole_file, BYTES("listen `"), name,
+                         BYTES("' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only"));
+    }
+}
+
+/* check_tls_file - who checks may not be who starts, so that a file which cannot be seen is no error here; the start judges what is in it. */
+static void check_tls_file(struct loader *l, const struct config_tls *t, struct config_text file)
+{
+    char name[GRAMMAR_WORD_BYTES_MAX + 1];
+    struct bytes path = image_bytes_of(l, file);
+    if (path.len == 0 || path.len >= sizeof name) return;
+    memcpy(name, path.ptr, path.len);
+    name[path.len] = 0;
+    if (access(name, R_OK) == 0) return;
+    CONFIG_WARNING(l, line_place(l, t->file, t->line), BYTES("tls `"), image_bytes_of(l, t->name), BYTES("': cannot read `"), path, BYTES("': "),
+                   bytes_of_cstr(strerror(errno)));
+}
+
+static void check_tls(struct loader *l)
+{
+    for (uint32_t i = 0; l->files_allowed && i < l->tls.count; i++) {
+        const struct config_tls *t = ARRAY_ITEM(&l->tls, i, struct config_tls);
+        for (uint32_t k = 0; k < t->certificate_count; k++) {
+            check_tls_file(l, t, t->certificates[k].chain);
+            check_tls_file(l, t, t->certificates[k].key);
+        }
+    }
 }
 
 /* check_mailbox_user - a start as root would fail on it; without root it does not matter, so it is no error here. */
@@ -195,6 +284,12 @@ static void check_mailbox_user(struct loader *l)
     }
 }
 
+static void check_srs(struct loader *l)
+{
+    const struct config *c = &l->config;
+    if ((c->srs.domain.len > 0) != (c->srs.secret.len > 0)) CONFIG_ERROR(l, whole_file, BYTES("`srs' lacks `domain' or `secret'; expected both"));
+}
+
 void check_whole(struct loader *l)
 {
     bool trusted = false, strangers = false;
@@ -202,7 +297,11 @@ void check_whole(struct loader *l)
     fill_control_socket(l);
     fill_queue(l);
     check_listeners(l, &trusted);
+    check_tls(l);
+    check_listen_tls(l);
+    check_listen_auth(l, &trusted);
     check_mailbox_user(l);
+    check_srs(l);
     check_routes(l, &strangers);
     if (l->errors == 0 && l->listeners.count > 0 && !trusted && !strangers) {
         CONFIG_WARNING(l, whole_file,

@@ -20,6 +20,13 @@ enum { CONFIG_RETRY_STEPS_MAX = 32, CONFIG_NAME_BYTES_MAX = 64 };
 struct config_text { uint32_t offset, len; };      /* octets; len 0 = empty or not given */
 struct config_list { uint32_t offset, count; };    /* of the struct that the field's comment names */
 
+enum config_listen_tls {
+    LISTEN_TLS_OFF = 0,
+    LISTEN_TLS_STARTTLS,          /* offered */
+    LISTEN_TLS_STARTTLS_REQUIRED, /* in the clear no mail is taken, and no password */
+    LISTEN_TLS_IMPLICIT,          /* TLS comes first (RFC 8314 3.3) */
+};
+
 struct config_listener { /* listen NAME { ... } */
     struct config_text name;
     struct config_list addresses;       /* struct net_address */
@@ -27,12 +34,51 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t bare_newline;               /* enum smtp_bare_newline: refuse (default), normalise */
     bool strict_lines;                  /* strict on: refuse content lines over 998 octets */
     uint32_t connections_max;           /* max-connections of this listener; 0 = only the limits block */
+    struct config_text socket;          /* a Unix socket instead of addresses: its clients are users of this host, and trusted; empty = none */
+    struct config_list peers;           /* uint32_t: user ids that may use the socket; empty = every user */
+    struct config_text auth;            /* name of its auth block; empty = no AUTH. A listener with one is for submission (RFC 6409) */
+    uint16_t auth_block;                /* its index in `auths`, when it has one */
+    struct config_text owners_table;    /* sender-logins: name of the table; empty = a login may send as anybody */
+    struct config_list owners;          /* struct config_owner, sorted by address */
+    uint8_t tls;                        /* enum config_listen_tls */
+    struct config_text tls_name;        /* which tls block; `default' when not given */
+    uint16_t tls_block;                 /* its index in `tls`, when tls is not off */
     uint64_t greeting_delay_ms;         /* greeting-delay for strangers; 0 = off */
     struct config_list allow;           /* struct net_prefix; empty = everybody may connect */
     struct config_list proxies;         /* struct net_prefix: peers that send a PROXY header, and must */
     struct config_list xclient;         /* struct net_prefix: clients that may say XCLIENT */
     struct config_text rules_name;      /* rules NAME, or empty */
     uint32_t rules;                     /* its place in config.rules, plus one; 0 = none */
+};
+
+/* Certificates of one tls block; more would make the first message of every client's handshake a search. */
+enum { CONFIG_TLS_CERTIFICATES_MAX = 64 };
+enum config_tls_version { TLS_VERSION_1_2 = 0, TLS_VERSION_1_3 };
+
+struct config_certificate { struct config_text chain, key; }; /* paths of PEM files: chain with the host's own certificate first; its private key */
+
+struct config_tls { /* tls NAME { ... } */
+    struct config_text name;
+    struct config_certificate certificates[CONFIG_TLS_CERTIFICATES_MAX]; /* the first is for clients that name no host, or one that none is for */
+    uint32_t certificate_count;
+    uint8_t min_version;                /* enum config_tls_version */
+    bool tickets;                       /* sessions may be resumed */
+    struct config_text file;            /* where it stands, for problems */
+    uint32_t line;
+};
+
+struct config_owner { /* a line of sender-logins */
+    struct config_text address; /* in lower case: an address, @domain, or "" for the null sender */
+    struct config_text logins;  /* as written, separated by blanks or commas; "*" is every login */
+};
+
+enum { CONFIG_AUTHS_MAX = 16 }; /* auth blocks; one is usual */
+
+struct config_auth { /* auth NAME { ... } */
+    struct config_text name;
+    struct config_text file;            /* password file of mtactl user, or empty ... */
+    struct config_text dovecot;         /* ... and then the path of Dovecot's socket for authentication */
+    uint32_t mechanisms;                /* SMTP_SASL_BITs that are offered */
 };
 
 /* What is limited a minute, and whose: limits.rates. */
@@ -86,14 +132,18 @@ enum config_action { ACTION_NONE = 0, ACTION_RELAY, ACTION_MX, ACTION_MAILDIR, A
 enum config_family { FAMILY_BOTH = 0, FAMILY_IPV4, FAMILY_IPV6 };
 
 /* What one `match` line asks for; several words on a line are alternatives of one kind; several lines must all hold. */
-enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMAIN, MATCH_RCPT, MATCH_SENDER, MATCH_SENDER_DOMAIN, MATCH_CLIENT, MATCH_TRUSTED };
+enum config_match_kind { MATCH_NONE = 0, MATCH_ANY, MATCH_LOCAL, MATCH_RCPT_DOMAIN, MATCH_RCPT, MATCH_SENDER, MATCH_SENDER_DOMAIN, MATCH_CLIENT, MATCH_TRUSTED, MATCH_AUTHENTICATED };
 
 struct config_match {
     uint8_t kind;                /* enum config_match_kind */
+    uint32_t either;             /* several kinds without words, joined by `or': a bit for each; 0 = only `kind' */
     struct config_text words;    /* as written behind the kind, e.g. "domains example.org"; for show and explain */
     struct config_list names;    /* struct config_text, lower case, sorted by bytes_compare, no twins; tables are expanded here; "" is <> */
     struct config_list prefixes; /* struct net_prefix, for MATCH_CLIENT */
 };
+
+/* How much TLS a route wants. */
+enum config_route_tls { ROUTE_TLS_DEFAULT = 0, ROUTE_TLS_OFF, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY };
 
 struct config_route { /* route NAME { ... }, in file order */
     struct config_text name;
@@ -105,6 +155,9 @@ struct config_route { /* route NAME { ... }, in file order */
     uint16_t relay_port;
     bool relay_is_address;
     struct net_address relay_address;/* when it is one; port set */
+    bool relay_tls_first;            /* RELAY: smtps: TLS comes before the banner */
+    uint8_t tls;                     /* RELAY, MX: enum config_route_tls; DEFAULT only while it is read */
+    bool tls_dane;                   /* MX, RELAY: where the host has TLSA records that can be believed, they decide */
     struct config_text maildir;      /* MAILDIR: absolute path with {domain} and {local} */
     uint16_t reject_code;            /* REJECT: 4yz or 5yz */
     struct config_text reject_text;  /* without code; may begin with an enhanced status */
@@ -115,6 +168,8 @@ struct config_route { /* route NAME { ... }, in file order */
     uint32_t messages_per_connection;
     struct config_text file;         /* where it stands, for explain */
     uint32_t line;
+    struct config_list rewrite;      /* uint32_t: places in config.tables that its recipients are looked up in; empty = none */
+    uint8_t sub_address;             /* the octet between a user and a detail; 0 = none */
 };
 
 enum config_table_format { CONFIG_TABLE_PLAIN = 0, CONFIG_TABLE_ALIASES, CONFIG_TABLE_POSTFIX, CONFIG_TABLE_REGEX };
@@ -144,6 +199,10 @@ struct config_table { /* table NAME { inline A B ... } or { file PATH; format ..
     struct config_list entries;      /* struct config_entry, by key as mta/config/table.h compares them; patterns in the order of the file */
 };
 
+struct config_rewrite { /* masquerade { ... }: what smtp_rewrite_parse() takes */
+    struct config_text pattern, target;
+};
+
 struct config_source { /* a file that a table was read from, :include: files too, as it was then */
     struct config_text path;
     uint64_t device, inode, bytes;
@@ -156,11 +215,15 @@ struct config {
     uint64_t generation;
     struct config_text file;          /* the file's path as given, or "embedded" */
     struct config_text hostname;      /* hostname NAME; the system's own name when not given */
+    struct config_text mail_domain;   /* mail-domain NAME: behind local parts alone of sendmail(1); hostname when not given */
     struct config_text postmaster;    /* postmaster ADDRESS; root@hostname when not given */
     struct config_text double_bounce; /* double-bounce ADDRESS; empty = a bounce of a bounce is dropped */
     struct config_list listeners;     /* struct config_listener */
     struct config_list routes;        /* struct config_route */
     struct config_list tables;        /* struct config_table */
+    struct config_list tls;           /* struct config_tls */
+    struct config_list auths;         /* struct config_auth */
+    uint32_t aliases_table;           /* aliases { file ... }: its place in tables + 1; 0 = not given */
     struct config_list rules;         /* struct config_rules */
     struct config_list table_sources; /* struct config_source */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
@@ -198,6 +261,8 @@ struct config {
         uint32_t data_rate;           /* data-rate, octets a second, 0 off */
         uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
         uint32_t destination_connections; /* default for routes: 20 */
+        uint32_t login_messages;      /* login-messages off: of one login within an hour; 0 = no limit */
+        uint32_t login_rcpts;         /* login-recipients off */
         uint32_t connections_out;     /* outbound connections in all: 12000 */
     } limits;
     struct { /* milliseconds */
@@ -209,12 +274,16 @@ struct config {
         bool use_stub;
         struct net_address stub;      /* resolver { stub IP:PORT } */
         uint64_t timeout_ms;          /* timeout 30s: a whole look-up */
+        struct config_text anchor;    /* trust-anchor PATH; empty = the system's, and none for a stub */
     } resolver;
     struct {
         struct config_list allow;     /* struct net_prefix: MX targets that may be special or our own */
         uint16_t mx_port;             /* 25 */
+        struct config_text ca_file;   /* authorities for `tls verify` */
     } connect;
     struct { struct config_text user; bool create; } mailbox; /* user empty = the role's own uid; create off */
+    struct config_list envelope_from; /* struct config_rewrite: of masquerade, in order; the first that matches is applied */
+    struct { struct config_text domain, secret; } srs; /* srs { domain NAME; secret PATH }: both or none */
     struct {
         uint8_t target;               /* enum config_log_target */
         struct config_text path, ident; /* ident default "mta" */
@@ -242,8 +311,9 @@ struct route_question {
     struct bytes rcpt;                /* local@domain, domain in lower case */
     struct bytes sender;              /* empty = <> */
     const struct net_address *client; /* NULL or family 0: our own mail */
-    bool trusted;                     /* client was trusted when the message came in */
-    bool local;                       /* Bulkhead's own mail */
+    bool trusted;                     /* client was trusted when the message came in, or authenticated */
+    bool authenticated;
+    bool local;                       /* Bulkhead's own mail, or of a user of this host by its socket */
 };
 
 /* route_find - index of the first route whose every match holds, or -1. Cost: O(routes x log names). */
@@ -255,6 +325,13 @@ bool route_admits_stranger(const struct config *c, const struct route_question *
 
 /* config_in_prefixes - whether a list of struct net_prefix has this address; an empty list has none. */
 bool config_in_prefixes(const struct config *c, struct config_list list, const struct net_address *address);
+
+/* config_sender_allowed - whether a login may send as this sender at a listener: always without sender-logins, else when the sender's line, or that of
+ * its domain, names the login. Names compare without case of ASCII letters. */
+bool config_sender_allowed(const struct config *c, const struct config_listener *l, struct bytes login, struct bytes sender);
+
+/* config_admits_peer - whether a user of this host may use a listener's Unix socket; false for a listener without one. */
+bool config_admits_peer(const struct config *c, const struct config_listener *l, uint32_t uid);
 
 /* config_trusts - whether a listener's trust names this client. */
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client);

@@ -20,7 +20,7 @@ static void count_error(void *context, bool is_error, struct bytes text)
 static void ask(const struct config *c)
 {
     struct net_address client = {NET_IPV4, {127, 0, 0, 1}, 1};
-    struct route_question q = {BYTES("Ann@example.org"), BYTES("bob@example.com"), &client, false, false};
+    struct route_question q = {BYTES("Ann@example.org"), BYTES("bob@example.com"), &client, false, false, false};
     int32_t route;
     bool admitted = route_admits_stranger(c, &q, &route);
     must(route >= -1 && route < (int64_t)c->routes.count);

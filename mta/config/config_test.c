@@ -70,7 +70,16 @@ static const struct problem_case problem_cases[] = {
     {OK_ROUTE "listen { address 1.2.3.4:25 }", "t:3:1: error: expected `listen NAME {'\n"},
     {OK_ROUTE "listen a.b { address 1.2.3.4:25 }",
      "t:3:8: error: `a.b' is no name for listen; expected at most 64 letters, digits, - and _\n"},
-    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT\n"},
+    {OK_ROUTE "listen a { trust local }", "t:3:1: error: listen `a' lacks `address'; expected address IP:PORT, or socket PATH\n"},
+    {OK_ROUTE "listen a { socket s }", "t:3:19: error: `socket' is `s'; expected an absolute path without . or .. in it\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; socket /s }", "t:3:1: error: listen `a' has `address' and `socket'; expected one of them\n"},
+    {OK_ROUTE "listen a { socket /s; trust local }", "t:3:1: error: listen `a' has `socket' and `trust'; users of this host are named by `peers'\n"},
+    {OK_ROUTE "listen a { address 1.2.3.4:25; peers root }",
+     "t:3:1: error: listen `a' has `peers' without `socket'; clients of an address are named by `trust'\n"},
+    {OK_ROUTE "listen a { socket /s; peers nosuchuser }",
+     "t:3:29: error: `peers' names `nosuchuser', which is no user of this machine; expected any, or names or numbers of users\n"},
+    {OK_ROUTE "listen a { socket /s }\nlisten b { socket /s }", "t: error: listen `b' and listen `a' both have the socket /s\n"},
+    {OK_ROUTE "control { socket /s }\nlisten a { socket /s }", "t: error: listen `a' has the socket of mtactl; expected another path\n"},
     {OK_ROUTE "listen a { address 1.2.3.4 }", "t:3:20: error: `address' is `1.2.3.4'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"},
     {OK_ROUTE "listen a { address 1.2.3.4:0 *:x }",
      "t:3:20: error: `address' is `1.2.3.4:0'; expected *:25, 192.0.2.1:25 or [2001:db8::1]:25\n"
@@ -91,11 +100,11 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; mx; mx }", "t:2:26: error: `mx' is given twice; the first is on line 2\n"},
     {OK_ROUTE OK_ROUTE, "t:3:1: warning: route `r' is never reached: route `r' before it matches everything\nt:3:7: error: there is another route `r'\n"},
     {"route r { match; mx }",
-     "t:2:11: error: `match' lacks a value; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client\n"},
+     "t:2:11: error: `match' lacks a value; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client\n"},
     {"route r { match recipient x.y; mx }",
-     "t:2:17: error: unknown match `recipient'; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client\n"},
+     "t:2:17: error: unknown match `recipient'; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client\n"},
     {"route r { match any x; mx }", "t:2:21: error: unexpected `x' behind `match any'; expected nothing more\n"},
-    {"route r { match local or any; mx }", "t:2:23: error: `or' in a match is not supported yet\n"},
+    {"route r { match local or any x; mx }", "t:2:26: error: `or' joins kinds without words, such as authenticated or local\n"},
     {"route r { match header X-Y z; mx }", "t:2:17: error: `match header' is not supported yet\n"},
     {"route r { match rcpt-domain; mx }", "t:2:17: error: `match rcpt-domain' lacks a value; expected one or more\n"},
     {"table domains { inline a.b }\nroute r { match rcpt-domain domain; mx }",
@@ -112,8 +121,12 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; relay smtp://x:99999 }",
      "t:2:28: error: `relay' is `smtp://x:99999'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)\n"},
     {"route r { match any; relay smtps://x:465 { auth y; tls verify; foo } }",
-     "t:2:28: error: `smtps:' in relay is not supported yet; expected smtp://HOST:PORT\nt:2:44: error: `auth' in relay is not supported yet\n"
-     "t:2:52: error: `tls' in relay is not supported yet\nt:2:64: error: unknown key `foo' in relay\n"},
+     "t:2:44: error: `auth' in relay is not supported yet\n"
+     "t:2:64: error: unknown key `foo' in relay\n"},
+    {"route r { match any; relay smtps://x { tls opportunistic } }", "t:2:22: error: smtps: begins with TLS; expected tls encrypt or tls verify\n"},
+    {"route r { match any; mx { tls verify encrypt } }",
+     "t:2:38: error: `tls' is `encrypt'; expected off, opportunistic, encrypt or verify, and dane beside the last three\n"},
+    {"route r { match any; mx { tls off dane } }", "t:2:27: error: `tls off' and `dane' contradict each other\n"},
     {"route r { match any; maildir m/{local} }", "t:2:30: error: `maildir' is `m/{local}'; expected an absolute path without . or .. in it\n"},
     {"route r { match any; maildir /m/{user} }", "t:2:30: error: `maildir' is `/m/{user}'; expected no braces but {domain} and {local}\n"},
     {"route r { match any; reject 250 fine }",
@@ -121,6 +134,13 @@ static const struct problem_case problem_cases[] = {
     {"route r { match any; reject 550 4.1.1 no }", "t:2:33: error: the enhanced code `4.1.1' contradicts the code `550'\n"},
     {"route r { match any; mx; source 1.2.3.4 5.6.7.8 }", "t:2:41: error: `source' has two addresses of one family; expected one of each\n"},
     {"route r { match any; mx; 8bit convert }", "t:2:31: error: `8bit convert' is not supported yet; expected as-is\n"},
+    {"route r { match any; mx; rewrite t }", "t:2:34: error: there is no table `t'\n"},
+    {"table tabel { inline a }\nroute r { match any; mx; rewrite table }", "t:3:34: error: there is no table `table'; did you mean `tabel'?\n"},
+    {"route r { match any; mx; sub-address ++ }", "t:2:38: error: `sub-address' is `++'; expected one of + - = _ #\n"},
+    {OK_ROUTE "masquerade { envelope-from *@a.b -> *@*.c }",
+     "t:3:28: error: this is no rule; expected PATTERN -> TARGET, such as *@host.example.org -> *@example.org\n"},
+    {OK_ROUTE "masquerade { header-from *@a.b -> *@c.d }", "t:3:14: error: `header-from' in masquerade is not supported yet\n"},
+    {OK_ROUTE "srs { domain a.b }", "t: error: `srs' lacks `domain' or `secret'; expected both\n"},
     /* table */
     {OK_ROUTE "table t { }", "t:3:1: error: table `t' is empty; expected inline NAME ... or file PATH\n"},
     {OK_ROUTE "table t { inline a; file /x }", "t:3:21: error: a table has either inline or file; expected one of them\n"},
@@ -129,6 +149,32 @@ static const struct problem_case problem_cases[] = {
      "t:3:16: error: `file' needs a configuration that is a file\n"},
     {OK_ROUTE "table t { inline a; format regex }", "t:3:18: error: `format' is for a table in a file; inline entries are plain\n"},
     {OK_ROUTE "table t { entry a }", "t:3:17: error: `entry' lacks a value; expected a key and its value\n"},
+    /* auth */
+    {OK_ROUTE "auth a { }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
+    {OK_ROUTE "auth a { file /f; dovecot /d }", "t:3:1: error: auth `a' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH\n"},
+    {OK_ROUTE "auth a { file /f; mechanisms plain cram-md5 }",
+     "t:3:36: error: `mechanisms' names `cram-md5'; expected some of plain, login, scram-sha-256 and external\n"},
+    {OK_ROUTE "auth a { file /f }\nlisten s { address *:587; auth a }",
+     "t: error: listen `s' has `auth' without `tls': nobody could log in, since passwords are taken under TLS only\n"},
+    {OK_ROUTE "auth mine { file /f }\ntls default { certificate /c; key /k }\nlisten s { address *:587; auth mire; tls implicit }",
+     "t: error: listen `s' names auth `mire', and there is no such block; expected auth NAME { file PATH } or auth NAME { dovecot PATH };"
+     " did you mean `mine'?\n"},
+    {OK_ROUTE "listen s { address *:587; sender-logins t }",
+     "t:3:41: error: `sender-logins' names `t', and there is no such table; expected table NAME { file PATH }\n"},
+    {OK_ROUTE "table t { inline a@b.c }\nlisten s { address *:587; sender-logins t }",
+     "t: error: listen `s' has `sender-logins' without `auth': nobody can log in there\n"
+     "t:3:18: error: `a@b.c' has no login behind it; expected the logins that may send as it\n"},
+    {"route r { match authenticated or local; mx }\nroute s { match local or rcpt; mx }",
+     "t:3:26: error: `or' joins kinds without words, such as authenticated or local\n"},
+    /* tls */
+    {OK_ROUTE "tls t { }", "t:3:1: error: tls `t' lacks `certificate' and `key'; expected certificate PATH; key PATH\n"},
+    {OK_ROUTE "tls t { certificate /c }", "t:3:1: error: tls `t' has a `certificate' without its `key'; expected key PATH behind each certificate\n"},
+    {OK_ROUTE "tls t { key /k }", "t:3:9: error: `key' without a `certificate' before it; expected certificate PATH; key PATH\n"},
+    {OK_ROUTE "tls t { certificate c; key /k }", "t:3:21: error: `certificate' is `c'; expected an absolute path without . or .. in it\n"},
+    {OK_ROUTE "listen a { address *:25; tls maybe }",
+     "t:3:30: error: `tls' is `maybe'; expected off, starttls NAME, starttls-required NAME or implicit NAME\n"},
+    {OK_ROUTE "tls mine { certificate /c; key /k }\nlisten a { address *:25; tls starttls mire }",
+     "t: error: listen `a' names tls `mire', and there is no such block; expected tls NAME { certificate PATH; key PATH }; did you mean `mine'?\n"},
     /* syntax and meaning together, in the order of the lines */
     {"limits { recipients x }\nlisten a {\n  address 1.2.3.4:25\n" OK_ROUTE,
      "t: error: there is no route; expected at least one, such as route default { match any; mx }\n"
@@ -175,8 +221,8 @@ static void test_config_version_must_come_first_and_be_known(void **state)
 static void test_config_later_blocks_are_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const later[] = {"tls default { x y }", "milter m { socket s }", "policy p { }", "auth a { }", "dkim d.e { selector s }",
-        "verify { spf on }", "aliases { file /x }", "masquerade { a b -> c }", "mail-domain d.e", "credentials c { file /x }",
+    static const char *const later[] = {"milter m { socket s }", "policy p { }", "dkim d.e { selector s }",
+        "verify { spf on }", "credentials c { file /x }",
         "metrics { listen x }", "source s { address x }", "pool p { ip1 weight 1 }", "tenant { rate 40/s }", "shaping default { rate 20/s }",
         "on-reply any { code 421 }", "console { socket /x }"};
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
@@ -198,11 +244,19 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
-    "route a { match rcpt-domain ours B.example; match client nets; relay smtp://[::1]; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
-    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\" }\n"
-    "table ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
+    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
+    "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\"; rewrite ours more; sub-address + }\n"
+    "route m { match rcpt-domain t.example; mx { tls dane encrypt } }\n"
+    "table more { entry a \"b c\" }\n"
+    "aliases { }\ntable ours { inline c.example A.example a.example }\ntable nets { inline 10.0.0.0/8 2001:db8::/32 }\n"
     "queue { path /q; expire 36h; delay-warning off; retry 1s 2s 90s; max-size 2G }\nlimits { data-rate 1K/s; bounce-size 0 }\n"
     "timeouts { data-block 1500ms }\nworkers { smtp 3; delivery 1 }\nresolver { stub 127.0.0.1 }\nconnect { allow 127.0.0.0/8; mx-port 2525 }\n"
+    "auth people { file /users; mechanisms scram-sha-256 external }\nauth dove { dovecot /d }\n"
+    "listen sub465 { address *:466; tls implicit; auth dove }\nroute d { match authenticated or local; mx }\n"
+    "listen users { socket /run/s; peers root 1000 }\nmail-domain Users.example\n"
+    "tls default { certificate /c/a.pem; key /c/a.key; certificate \"/c/b c.pem\"; key /c/b.key; min-version 1.3; tickets off }\n"
+    "listen tls { address *:465; tls implicit; max-connections 7 }\nlisten sub { address *:587; tls starttls-required default }\n"
+    "masquerade { envelope-from *@*.a.b -> *@a.b; envelope-from x@y.z -> z@y.z }\nsrs { domain s.a.b; secret /s }\n"
     "mailbox { user vmail; create on }\ncontrol { socket /s }\nlog { file /l; ident postfix/x; level trace }\n"
     "sandbox { require all; engine epoll }\nuid-base 70000\n";
 
@@ -241,8 +295,8 @@ static void check_route_a(const struct config *c)
     assert_true(bytes_equal(config_bytes(c, names[2]), BYTES("c.example")));
     assert_true(bytes_equal(config_bytes(c, m[0].words), BYTES("ours B.example")));
     assert_int_equal(m[1].prefixes.count, 2);
-    assert_int_equal(a->relay_port, 25);
-    assert_true(a->relay_is_address && a->relay_address.family == NET_IPV6 && a->relay_address.port == 25);
+    assert_int_equal(a->relay_port, 465);
+    assert_true(a->relay_is_address && a->relay_address.family == NET_IPV6 && a->relay_address.port == 465 && a->relay_tls_first);
     assert_true(a->source_ipv4.family == NET_IPV4 && a->source_ipv6.family == NET_IPV6);
     assert_int_equal(a->connections_max, c->limits.destination_connections);
 }

@@ -21,9 +21,14 @@
     B(TOP,      "",         0, struct config,          "Statements outside of any block.") \
     B(LISTEN,   "listen",   1, struct config_listener, "Where clients connect, and which of them are trusted.") \
     B(ROUTE,    "route",    1, struct config_route,    "Where mail goes. Routes are tried in file order; the first whose every match holds is taken.") \
+    B(TLS,      "tls",      1, struct config_tls,      "Certificates and keys, for the listeners that name the block.") \
+    B(AUTH,     "auth",     1, struct config_auth,     "Who checks passwords, for the listeners that name the block.") \
     B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
     B(RULES,    "rules",    1, struct config_rules,    "Which strangers a listener refuses; in force where a listener names it.") \
     B(GREYLIST, "greylist", 0, struct config,          "How strangers are greylisted, where a rules block asks for it.") \
+    B(ALIASES,  "aliases",  0, struct config,          "Aliases of recipients at this host, where their route names no table by rewrite.") \
+    B(SRS,      "srs",      0, struct config,          "Sender Rewriting Scheme: what an alias forwards to another host gets a sender at this site, from which a bounce finds back.") \
+    B(MASQUERADE, "masquerade", 0, struct config,      "What addresses of this site look like outside, in mail of trusted clients.") \
     B(QUEUE,    "queue",    0, struct config,          "The queue on disk, and when deliveries are tried again.") \
     B(LIMITS,   "limits",   0, struct config,          "Bounds on what clients and messages may ask of this host.") \
     B(TIMEOUTS, "timeouts", 0, struct config,          "How long each step may take (RFC 5321 4.5.3.2).") \
@@ -77,10 +82,11 @@ enum {
     V(TOP, "hostname", HOST, hostname, "", 0, 0, "The name of this host in banner, HELO, Received and bounces; the system's full name when not given.") \
     V(TOP, "postmaster", MAILBOX, postmaster, "", 0, 0, "Where mail for <postmaster> without domain goes; root@hostname when not given.") \
     V(TOP, "double-bounce", MAILBOX, double_bounce, "", 0, 0, "Where a bounce that cannot be delivered goes; it is dropped, with a log line, when not given.") \
+    V(TOP, "mail-domain", HOST, mail_domain, "", 0, 0, "What sendmail(1) puts behind a local part that stands alone; hostname when not given.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of twelve user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
-    L(TOP, "tls") L(TOP, "milter") L(TOP, "policy") L(TOP, "auth") L(TOP, "dkim") L(TOP, "verify") L(TOP, "aliases") \
-    L(TOP, "masquerade") L(TOP, "mail-domain") L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of thirteen user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") \
+    L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
     \
     S(LISTEN, "address", addresses, "IP:PORT ...", 0, "Where to listen; *:PORT is every address of the host, IPv4 and IPv6.") \
@@ -88,18 +94,22 @@ enum {
     C(LISTEN, "bare-newline", "refuse normalise", bare_newline, "refuse", "What becomes of mail with CR or LF alone: refused, or mended before it is stored.") \
     V(LISTEN, "strict", SWITCH, strict_lines, "off", 0, 0, "Refuse lines of more than 998 octets.") \
     V(LISTEN, "max-connections", COUNT, connections_max, "off", 0, 1000000, "Connections of this listener at once; off leaves it to limits.") \
+    S(LISTEN, "tls", listen_tls, "off | starttls NAME | starttls-required NAME | implicit NAME", 0, "TLS on this listener, with the certificates of the tls block NAME; the block `default' when no name is given. starttls offers it; starttls-required takes no mail in the clear; implicit begins with it. Off when not given.") \
+    V(LISTEN, "socket", PATH, socket, "", 0, 0, "A Unix socket instead of addresses, for sendmail(1): the kernel says which user of this host is there, and all who may use it are trusted.") \
+    S(LISTEN, "peers", peers, "any | USER ...", 0, "Who may use the socket: names or numbers of users; any when not given. root always may.") \
+    V(LISTEN, "auth", WORD, auth, "", 0, 0, "The auth block that checks logins. Mail is then taken from authenticated and trusted clients alone, and what its header lacks is put in. Needs tls.") \
+    S(LISTEN, "sender-logins", sender_logins, "TABLE", 0, "Who may send as whom: lines of an address, @domain or <> and the logins that may use it as sender; * is every login.") \
     V(LISTEN, "greeting-delay", TIME_MS, greeting_delay_ms, "off", 0, CONFIG_MINUTE, "How long a stranger is watched before the banner; who talks meanwhile is refused.") \
     S(LISTEN, "allow", listen_allow, "PREFIX ...", 0, "Networks whose clients may connect; everybody when not given.") \
     S(LISTEN, "proxy-protocol", proxies, "PREFIX ...", 0, "Peers that must begin with a PROXY header, version 1 or 2; their clients are who it says.") \
     S(LISTEN, "xclient", xclient, "PREFIX ...", 0, "Clients that may say XCLIENT, and so whose session it is.") \
     S(LISTEN, "rules", rules, "NAME", 0, "The rules block for its strangers; none when not given.") \
-    L(LISTEN, "tls") L(LISTEN, "auth") L(LISTEN, "milters") L(LISTEN, "policies") L(LISTEN, "sender-logins") L(LISTEN, "socket") \
-    L(LISTEN, "peers") \
+    L(LISTEN, "milters") L(LISTEN, "policies") \
     \
-    S(ROUTE, "match", match, "any | local | trusted | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
-      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail.") \
-    S(ROUTE, "relay", relay, "smtp://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given.") \
-    S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain.") \
+    S(ROUTE, "match", match, "any | local | trusted | authenticated | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
+      KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket; authenticated clients are trusted too. Kinds without words may be joined: authenticated or local.") \
+    S(ROUTE, "relay", relay, "smtp://HOST:PORT | smtps://HOST:PORT", 0, "Send to this host; its addresses are looked up, its MX are not. The port is 25 when not given; smtps begins with TLS, and its port is 465. A block behind it may say tls off | opportunistic | encrypt | verify, and dane beside opportunistic or encrypt; opportunistic for smtp and encrypt for smtps when not given.") \
+    S(ROUTE, "mx", mx, "", 0, "Send to the mail exchangers of the recipient's domain. A block behind it may say tls, with the words of relay; opportunistic when not given.") \
     S(ROUTE, "maildir", maildir, "PATH", 0, "Deliver into this Maildir; {domain} and {local} are the recipient's.") \
     S(ROUTE, "discard", discard, "", 0, "Take the mail and drop it.") \
     S(ROUTE, "reject", reject, "CODE TEXT", 0, "Refuse the recipient with this answer; 4yz or 5yz.") \
@@ -110,9 +120,20 @@ enum {
     V(ROUTE, "recipients", COUNT, rcpts_max, "100", 1, 100000, "Recipients in one transaction.") \
     V(ROUTE, "messages-per-connection", COUNT, messages_per_connection, "100", 1, 1000000, "Messages on one connection before it is closed.") \
     S(ROUTE, "8bit", eight_bit, "as-is", 0, "8-bit mail goes unchanged to hosts that do not offer 8BITMIME.") \
-    L(ROUTE, "pool") L(ROUTE, "rewrite") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
-    L(RELAY, "auth") L(RELAY, "tls") \
-    L(MX, "tls") \
+    S(ROUTE, "rewrite", rewrite, "TABLE ...", 0, "Tables in which recipients are looked up before they are delivered: aliases, virtual addresses, @domain for all others. Values are looked up again.") \
+    S(ROUTE, "sub-address", sub_address, "CHARACTER", 0, "What stands between a user and a detail that does not count for delivery, such as +. Nothing when not given.") \
+    L(ROUTE, "pool") L(ROUTE, "recipient-check") L(ROUTE, "lmtp") \
+    L(RELAY, "auth") S(RELAY, "tls", relay_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
+    S(MX, "tls", mx_tls, "off | opportunistic | encrypt | verify | dane", 0, "How much TLS.") \
+    \
+    S(TLS, "certificate", certificate, "PATH", KEY_REPEATS, "A PEM file with the certificate of this host and those that lead to a known authority. May be given several times, each with its key behind it: for several names, chosen by what the client asks for (SNI), and for one name with an ECDSA and an RSA key. The first is the default.") \
+    S(TLS, "key", key, "PATH", KEY_REPEATS, "The PEM file with the private key of the certificate before it, RSA or ECDSA, without a password.") \
+    C(TLS, "min-version", "1.2 1.3", min_version, "1.2", "The oldest version of TLS that is spoken.") \
+    V(TLS, "tickets", SWITCH, tickets, "on", 0, 0, "Clients may resume a session without a whole handshake; the keys of their tickets change every few hours.") \
+    \
+    V(AUTH, "file", PATH, file, "", 0, 0, "A password file, kept by mtactl user; read again when it changes.") \
+    V(AUTH, "dovecot", PATH, dovecot, "", 0, 0, "The socket of Dovecot's authentication service, instead of a file.") \
+    S(AUTH, "mechanisms", mechanisms, "WORD ...", 0, "What is offered: plain, login, scram-sha-256, external (client certificates). plain, login and scram-sha-256 when not given.") \
     \
     S(TABLE, "inline", inline, "NAME ...", 0, "The names.") \
     S(TABLE, "entry", entry, "KEY VALUE ...", KEY_REPEATS, "A key with its value, beside or instead of inline names.") \
@@ -139,6 +160,14 @@ enum {
     V(GREYLIST, "clients", COUNT, greylist.clients, "5", 0, 1000, "Attempts that came back before the client's network waits no more; off: never.") \
     V(GREYLIST, "ipv4-bits", COUNT, greylist.ipv4_bits, "24", 8, 32, "The network that counts as one client.") \
     V(GREYLIST, "ipv6-bits", COUNT, greylist.ipv6_bits, "64", 16, 128, "The same of IPv6.") \
+    \
+    S(ALIASES, "file", alias_file, "PATH", 0, "A file of aliases(5), as newaliases(1) reads it; table aliases to mtactl.") \
+    \
+    V(SRS, "domain", HOST, srs.domain, "", 0, 0, "The domain of such senders; mail for them must come to this host.") \
+    V(SRS, "secret", PATH, srs.secret, "", 0, 0, "A file with a secret a line, readable by root alone; the first one signs, the others are those before it.") \
+    \
+    S(MASQUERADE, "envelope-from", envelope_from, "PATTERN -> TARGET", KEY_REPEATS, "Envelope senders: PATTERN is user@domain, *@domain or *@*.domain, TARGET user@domain or *@domain, where * is the local part. The first that matches is applied.") \
+    L(MASQUERADE, "header-from") \
     \
     V(QUEUE, "path", PATH, queue.path, "/var/lib/mta/queue", 0, 0, "The folder of the queue.") \
     V(QUEUE, "expire", TIME_S, queue.expire_s, "5d", 1, 365 * 86400, "Mail that could not be delivered for this long is returned to its sender.") \
@@ -171,6 +200,8 @@ enum {
     V(LIMITS, "count-trusted", SWITCH, limits.count_trusted, "off", 0, 0, "Limits by client and network are for trusted networks too.") \
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
     V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
+    V(LIMITS, "login-messages", COUNT, limits.login_messages, "off", 0, 1000000, "Messages of one login within an hour; more get 450, and the log an alert.") \
+    V(LIMITS, "login-recipients", COUNT, limits.login_rcpts, "off", 0, 10000000, "Recipients of one login within an hour, of all its messages together.") \
     V(LIMITS, "destination-connections", COUNT, limits.destination_connections, "20", 1, 10000, "Connections to one destination at once, where the route does not say.") \
     V(LIMITS, "connections-out", COUNT, limits.connections_out, "12000", 1, 1000000, "Connections to other hosts at once. Destinations that hold them for long get three quarters at most.") \
     \
@@ -194,9 +225,11 @@ enum {
     V(WORKERS, "delivery", COUNT, workers.delivers, "2", 1, 16, "Processes that talk to other hosts.") \
     \
     V(RESOLVER, "stub", SERVER, resolver.stub, "", 0, 0, "Ask this trusted name server (IP or IP:PORT) instead of resolving from the root.") \
+    V(RESOLVER, "trust-anchor", PATH, resolver.anchor, "", 0, 0, "A file with DS or DNSKEY records of the root, from which answers are validated (DNSSEC); the system's when not given. A stub's answers are validated only with it.") \
     V(RESOLVER, "timeout", TIME_MS, resolver.timeout_ms, "30s", 100, CONFIG_HOUR, "Until a look-up counts as failed for now.") \
     \
     S(CONNECT, "allow", allow, "PREFIX ...", 0, "Networks that MX targets may be in although they are loopback, reserved, or this host's.") \
+    V(CONNECT, "ca-file", PATH, connect.ca_file, "/etc/ssl/certs/ca-certificates.crt", 0, 0, "Authorities whose certificates count for tls verify: a PEM file.") \
     V(CONNECT, "mx-port", PORT, connect.mx_port, "25", 1, 65535, "The port that MX targets are connected to.") \
     \
     V(MAILBOX, "user", USER, mailbox.user, "", 0, 0, "The user that Maildirs belong to; the process's own when not given.") \

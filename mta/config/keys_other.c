@@ -1,10 +1,13 @@
 /*
  * keys_other - statements with a form of their own outside of routes and tables.
  */
+#include <pwd.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "mta/config/load.h"
 #include "mta/config/values.h"
+#include "smtp/rewrite.h"
 
 enum { CONFIG_VERSION = 1 };
 
@@ -89,6 +92,7 @@ void read_key_addresses(struct loader *l, const struct grammar_statement *s, voi
 void show_key_addresses(const struct config *c, const void *owner, struct buf *out)
 {
     const struct config_list list = ((const struct config_listener *)owner)->addresses;
+    if (list.count == 0) return;
     const struct net_address *addresses = CONFIG_ITEMS(c, list, struct net_address);
     BUF_LIT(out, "    address");
     for (uint32_t i = 0; addresses && i < list.count; i++) {
@@ -105,6 +109,60 @@ static bool has_everybody(const struct loader *l, struct config_list list)
         if (p->bits == 0) return true;
     }
     return false;
+}
+
+static void add_uid(struct loader *l, struct array *uids, uint32_t uid)
+{
+    for (uint32_t i = 0; i < uids->count; i++) {
+        if (*ARRAY_ITEM(uids, i, uint32_t) == uid) return;
+    }
+    uint32_t *item = array_add(l, uids);
+    if (item) *item = uid;
+}
+
+/* add_peer - a user by name or number. */
+static void add_peer(struct loader *l, struct array *uids, struct bytes word, struct grammar_place place)
+{
+    char name[256];
+    uint64_t number;
+    const struct passwd *user = NULL;
+    if (bytes_to_u64(word, &number) && number < UINT32_MAX) {
+        add_uid(l, uids, (uint32_t)number);
+        return;
+    }
+    if (value_user_valid(word) && word.len < sizeof name) {
+        memcpy(name, word.ptr, word.len);
+        name[word.len] = 0;
+        user = getpwnam(name);
+    }
+    if (user) add_uid(l, uids, user->pw_uid);
+    else CONFIG_ERROR(l, place, BYTES("`peers' names `"), word, BYTES("', which is no user of this machine; expected any, or names or numbers of users"));
+}
+
+void read_key_peers(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    struct array uids = {.item_bytes = sizeof(uint32_t)};
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("any, or users"))) return;
+    if (s->word_count == 2 && bytes_equal(word_of(l, s, 1), BYTES("any"))) return;
+    add_uid(l, &uids, 0); /* root may always */
+    for (uint32_t i = 1; i < s->word_count; i++) add_peer(l, &uids, word_of(l, s, i), place_of(l, s, i));
+    listener->peers = image_list(l, uids.items, uids.count, sizeof(uint32_t));
+    array_free(&uids);
+}
+
+void show_key_peers(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_listener *listener = owner;
+    const uint32_t *uids = CONFIG_ITEMS(c, listener->peers, uint32_t);
+    if (listener->socket.len == 0) return;
+    BUF_LIT(out, "    peers");
+    if (listener->peers.count == 0) BUF_LIT(out, " any");
+    for (uint32_t i = 0; uids && i < listener->peers.count; i++) {
+        buf_put_c(out, ' ');
+        buf_put_u64(out, uids[i]);
+    }
+    buf_put_c(out, '\n');
 }
 
 void read_key_trust(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -272,4 +330,33 @@ void show_key_require(const struct config *c, const void *owner, struct buf *out
 {
     (void)owner;
     if (c->sandbox.require_all) BUF_LIT(out, "    require all\n");
+}
+
+/* ---- masquerade ---- */
+
+void read_key_envelope_from(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct smtp_rewrite rule;
+    (void)owner;
+    if (!take_words(l, s, 3, 3, BYTES("a pattern, -> and a target, such as *@host.example.org -> *@example.org"))) return;
+    if (!bytes_equal(word_of(l, s, 2), BYTES("->")) || !smtp_rewrite_parse(word_of(l, s, 1), word_of(l, s, 3), &rule)) {
+        CONFIG_ERROR(l, place_of(l, s, 1), BYTES("this is no rule; expected PATTERN -> TARGET, such as *@host.example.org -> *@example.org"));
+        return;
+    }
+    struct config_rewrite texts = {.pattern = image_text(l, word_of(l, s, 1)), .target = image_text(l, word_of(l, s, 3))};
+    struct config_rewrite *item = array_add(l, &l->rewrites);
+    if (item) *item = texts;
+}
+
+void show_key_envelope_from(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_rewrite *rules = CONFIG_ITEMS(c, c->envelope_from, struct config_rewrite);
+    (void)owner;
+    for (uint32_t i = 0; rules && i < c->envelope_from.count; i++) {
+        BUF_LIT(out, "    envelope-from ");
+        put_word(out, config_bytes(c, rules[i].pattern));
+        BUF_LIT(out, " -> ");
+        put_word(out, config_bytes(c, rules[i].target));
+        buf_put_c(out, '\n');
+    }
 }

@@ -8,7 +8,7 @@
 #include "smtp/address.h"
 
 enum {
-    RELAY_PORT_DEFAULT = 25,
+    RELAY_PORT_DEFAULT = 25, RELAY_PORT_TLS = 465,
     REJECT_TEXT_BYTES_MAX = 400, /* with "550 " and a recipient of 256 it stays below a reply line of 512 twice over */
 };
 
@@ -27,7 +27,7 @@ static const struct match_word match_words[] = {
     {BYTES_INIT("sender"), MATCH_SENDER, false},
     {BYTES_INIT("sender-domain"), MATCH_SENDER_DOMAIN, false},
     {BYTES_INIT("client"), MATCH_CLIENT, false},
-    {BYTES_INIT("authenticated"), MATCH_NONE, true},
+    {BYTES_INIT("authenticated"), MATCH_AUTHENTICATED, true},
     {BYTES_INIT("header"), MATCH_NONE, false},
 };
 enum { MATCH_WORDS = sizeof match_words / sizeof match_words[0] };
@@ -40,7 +40,7 @@ static const struct match_word *find_match_word(struct loader *l, struct bytes w
         nearest_offer(&near, match_words[i].word);
     }
     error_with_nearest(l, place, &near, PIECES(BYTES("unknown match `"), word,
-                       BYTES("'; expected any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client")));
+                       BYTES("'; expected any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client")));
     return NULL;
 }
 
@@ -50,9 +50,11 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`match "), m->word, BYTES("' is not supported yet"));
         return false;
     }
+    if (m->bare && s->word_count > 2 && bytes_equal(word_of(l, s, 2), BYTES("or"))) return true; /* read_either() looks at the rest */
     for (uint32_t i = 2; i < s->word_count; i++) {
         if (!bytes_equal(word_of(l, s, i), BYTES("or"))) continue;
-        CONFIG_ERROR(l, place_of(l, s, i), BYTES("`or' in a match is not supported yet"));
+        CONFIG_ERROR(l, place_of(l, s, i),
+                     BYTES("`or' joins kinds without words, such as authenticated or local; several words are alternatives by themselves"));
         return false;
     }
     if (m->bare && s->word_count > 2) {
@@ -67,14 +69,32 @@ static bool match_is_wellformed(struct loader *l, const struct grammar_statement
     return true;
 }
 
+/* read_either - "authenticated or local": bits of all the kinds, or 0. */
+static uint32_t read_either(struct loader *l, const struct grammar_statement *s)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 1; i < s->word_count; i += 2) {
+        const struct match_word *m = find_match_word(l, word_of(l, s, i), place_of(l, s, i));
+        bool joined = i + 1 == s->word_count || (bytes_equal(word_of(l, s, i + 1), BYTES("or")) && i + 2 < s->word_count);
+        if (!m) return 0;
+        if (!m->bare || !joined) {
+            CONFIG_ERROR(l, place_of(l, s, i), BYTES("`or' joins kinds without words, such as authenticated or local"));
+            return 0;
+        }
+        bits |= 1u << m->kind;
+    }
+    return bits;
+}
+
 void read_key_match(struct loader *l, const struct grammar_statement *s, void *owner)
 {
     struct route_draft *draft = owner;
     if (!take_words(l, s, 1, UINT32_MAX - 1,
-                    BYTES("any, local, trusted, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
+                    BYTES("any, local, trusted, authenticated, rcpt-domain, rcpt, sender, sender-domain or client"))) return;
     const struct match_word *m = find_match_word(l, word_of(l, s, 1), place_of(l, s, 1));
     if (!m || !match_is_wellformed(l, s, m)) return;
     struct config_match match = {.kind = (uint8_t)m->kind, .words = join_words(l, s, 2)};
+    if (m->bare && s->word_count > 2 && (match.either = read_either(l, s)) == 0) return;
     switch (m->kind) {
     case MATCH_RCPT_DOMAIN:
     case MATCH_SENDER_DOMAIN: match.names = read_names(l, s, 2, NAME_DOMAIN); break;
@@ -107,7 +127,7 @@ static bool host_and_port(struct bytes text, struct config_route *r, struct byte
     uint32_t colon = bytes_find_last(text, ':');
     bool literal = text.len > 0 && text.ptr[0] == '[';
     bool has_port = colon < text.len && !(literal && bytes_find(text, ']') > colon);
-    uint64_t port = RELAY_PORT_DEFAULT;
+    uint64_t port = r->relay_tls_first ? (uint64_t)RELAY_PORT_TLS : (uint64_t)RELAY_PORT_DEFAULT;
     if (has_port && (!bytes_to_u64(bytes_from(text, colon + 1), &port) || port == 0 || port > UINT16_MAX)) return false;
     *host = has_port ? bytes_slice(text, 0, colon) : text;
     if (literal) {
@@ -127,19 +147,23 @@ void read_key_relay(struct loader *l, const struct grammar_statement *s, void *o
     struct grammar_statement plain = *s;
     plain.has_block = false;
     set_action(l, s, r, ACTION_RELAY);
-    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY);
+    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_RELAY, owner);
     if (!take_words(l, &plain, 1, 1, BYTES("smtp://HOST or smtp://HOST:PORT"))) return;
     struct bytes url = word_of(l, s, 1), host;
-    if (bytes_starts(url, BYTES("smtps://")) || bytes_starts(url, BYTES("lmtp:"))) {
+    r->relay_tls_first = bytes_starts(url, BYTES("smtps://"));
+    if (bytes_starts(url, BYTES("lmtp:"))) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`"), bytes_slice(url, 0, bytes_find(url, ':')),
                      BYTES(":' in relay is not supported yet; expected smtp://HOST:PORT"));
         return;
     }
-    if (!bytes_starts(url, BYTES("smtp://")) || !host_and_port(bytes_from(url, 7), r, &host)) {
+    if (!(r->relay_tls_first || bytes_starts(url, BYTES("smtp://"))) || !host_and_port(bytes_from(url, r->relay_tls_first ? 8 : 7), r, &host)) {
         CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`relay' is `"), url,
                      BYTES("'; expected smtp://HOST or smtp://HOST:PORT (an IPv6 address in brackets)"));
         return;
     }
+    if (r->tls == ROUTE_TLS_DEFAULT) r->tls = r->relay_tls_first ? ROUTE_TLS_ENCRYPT : ROUTE_TLS_OPPORTUNISTIC;
+    if (r->relay_tls_first && r->tls < ROUTE_TLS_ENCRYPT)
+        CONFIG_ERROR(l, s->place, BYTES("smtps: begins with TLS; expected tls encrypt or tls verify"));
     r->relay_host = image_text(l, host);
 }
 
@@ -148,7 +172,9 @@ void read_key_mx(struct loader *l, const struct grammar_statement *s, void *owne
     struct grammar_statement plain = *s;
     plain.has_block = false;
     set_action(l, s, &((struct route_draft *)owner)->route, ACTION_MX);
-    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_MX);
+    if (s->has_block) parse_details(l, s, CONFIG_BLOCK_MX, owner);
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (r->tls == ROUTE_TLS_DEFAULT) r->tls = ROUTE_TLS_OPPORTUNISTIC;
     (void)take_words(l, &plain, 0, 0, BYTES(""));
 }
 
@@ -231,6 +257,71 @@ void read_key_reject(struct loader *l, const struct grammar_statement *s, void *
     r->reject_text = image_text(l, buf_bytes(&text));
 }
 
+/* ---- who its recipients are ---- */
+
+static bool add_table_place(struct loader *l, struct array *places, struct bytes word, struct grammar_place place)
+{
+    for (uint32_t i = 0; i < l->tables.count; i++) {
+        const struct table *t = ARRAY_ITEM(&l->tables, i, struct table);
+        if (!bytes_equal(t->name, word)) continue;
+        if (t->kept.format == CONFIG_TABLE_REGEX) {
+            CONFIG_ERROR(l, place, BYTES("table `"), word, BYTES("' has regular expressions, which `rewrite' does not support yet"));
+            return false;
+        }
+        uint32_t *item = array_add(l, places);
+        if (item) *item = i;
+        return true;
+    }
+    struct nearest near = nearest_to(word);
+    for (uint32_t i = 0; i < l->tables.count; i++) nearest_offer(&near, ARRAY_ITEM(&l->tables, i, struct table)->name);
+    error_with_nearest(l, place, &near, PIECES(BYTES("there is no table `"), word, BYTES("'")));
+    return false;
+}
+
+void read_key_rewrite(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    struct array places = {.item_bytes = sizeof(uint32_t)};
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("names of tables"))) return;
+    for (uint32_t i = 1; i < s->word_count; i++) (void)add_table_place(l, &places, word_of(l, s, i), place_of(l, s, i));
+    r->rewrite = image_list(l, places.items, places.count, sizeof(uint32_t));
+    array_free(&places);
+}
+
+void show_key_rewrite(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
+    const uint32_t *places = CONFIG_ITEMS(c, r->rewrite, uint32_t);
+    if (!places || !tables) return;
+    BUF_LIT(out, "    rewrite");
+    for (uint32_t i = 0; i < r->rewrite.count; i++) {
+        buf_put_c(out, ' ');
+        if (places[i] < c->tables.count) put_word(out, config_bytes(c, tables[places[i]].name));
+    }
+    buf_put_c(out, '\n');
+}
+
+void read_key_sub_address(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_route *r = &((struct route_draft *)owner)->route;
+    if (!take_words(l, s, 1, 1, BYTES("one character, such as +"))) return;
+    struct bytes word = word_of(l, s, 1);
+    bool usable = word.len == 1 && bytes_find(BYTES("+-=_#"), word.ptr[0]) < 5;
+    if (usable) r->sub_address = word.ptr[0];
+    else CONFIG_ERROR(l, place_of(l, s, 1), BYTES("`sub-address' is `"), word, BYTES("'; expected one of + - = _ #"));
+}
+
+void show_key_sub_address(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_route *r = owner;
+    (void)c;
+    if (r->sub_address == 0) return;
+    BUF_LIT(out, "    sub-address ");
+    put_word(out, bytes_of(&r->sub_address, 1));
+    buf_put_c(out, '\n');
+}
+
 /* ---- how it connects ---- */
 
 void read_key_source(struct loader *l, const struct grammar_statement *s, void *owner)
@@ -286,11 +377,12 @@ void show_key_relay(const struct config *c, const void *owner, struct buf *out)
     const struct config_route *r = owner;
     if (r->action != ACTION_RELAY) return;
     bool literal = r->relay_is_address && r->relay_address.family == NET_IPV6;
-    buf_put_cstr(out, literal ? "    relay smtp://[" : "    relay smtp://");
+    buf_put_cstr(out, r->relay_tls_first ? "    relay smtps://" : "    relay smtp://");
+    if (literal) buf_put_c(out, '[');
     buf_put(out, config_bytes(c, r->relay_host));
     buf_put_cstr(out, literal ? "]:" : ":");
     buf_put_u64(out, r->relay_port);
-    buf_put_c(out, '\n');
+    show_route_tls(r, out);
 }
 
 static void show_action(const void *owner, enum config_action action, struct buf *out)
@@ -299,7 +391,8 @@ static void show_action(const void *owner, enum config_action action, struct buf
     if (r->action != action) return;
     BUF_LIT(out, "    ");
     buf_put(out, action_names[action]);
-    buf_put_c(out, '\n');
+    if (action == ACTION_MX) show_route_tls(r, out);
+    else buf_put_c(out, '\n');
 }
 
 void show_key_mx(const struct config *c, const void *owner, struct buf *out)

@@ -94,6 +94,9 @@ static bool loader_init(struct loader *l, bool files_allowed)
     l->routes.item_bytes = sizeof(struct config_route);
     l->rules.item_bytes = sizeof(struct config_rules);
     l->tables.item_bytes = sizeof(struct table);
+    l->tls.item_bytes = sizeof(struct config_tls);
+    l->auths.item_bytes = sizeof(struct config_auth);
+    l->rewrites.item_bytes = sizeof(struct config_rewrite);
     l->image.item_bytes = 1;
     if (!array_room(l, &l->image, sizeof(struct config))) return false;
     l->image.count = sizeof(struct config);
@@ -114,6 +117,9 @@ static void loader_fini(struct loader *l)
     array_free(&l->routes);
     array_free(&l->rules);
     array_free(&l->tables);
+    array_free(&l->tls);
+    array_free(&l->auths);
+    array_free(&l->rewrites);
     array_free(&l->image);
     grammar_fini(&l->grammar);
 }
@@ -145,6 +151,9 @@ static void finish_image(struct loader *l, uint64_t generation)
     c->listeners = image_list(l, l->listeners.items, l->listeners.count, sizeof(struct config_listener));
     c->routes = image_list(l, l->routes.items, l->routes.count, sizeof(struct config_route));
     c->rules = image_list(l, l->rules.items, l->rules.count, sizeof(struct config_rules));
+    c->auths = image_list(l, l->auths.items, l->auths.count, sizeof(struct config_auth));
+    c->tls = image_list(l, l->tls.items, l->tls.count, sizeof(struct config_tls));
+    c->envelope_from = image_list(l, l->rewrites.items, l->rewrites.count, sizeof(struct config_rewrite));
     c->magic = CONFIG_MAGIC;
     c->version = CONFIG_IMAGE_VERSION;
     c->generation = generation;

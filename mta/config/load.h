@@ -84,6 +84,11 @@ struct rules_draft { /* rules that are being read */
     struct array dnslists;     /* struct config_dnslist */
 };
 
+struct tls_draft { /* a tls block that is being read */
+    struct config_tls tls; /* first, since plain fields are found by their offset in it */
+    uint32_t key_count;
+};
+
 struct loader {
     struct config config;
     struct grammar grammar;
@@ -95,10 +100,14 @@ struct loader {
     struct array routes;    /* struct config_route */
     struct array rules;     /* struct config_rules */
     struct array tables;    /* struct table */
+    struct array tls;       /* struct config_tls */
+    struct array auths;     /* struct config_auth */
+    struct array rewrites;  /* struct config_rewrite */
     struct array image;     /* octets; the first sizeof(struct config) are the config */
     uint32_t errors;
     bool no_memory;         /* something could not be kept; ends in ERR_NO_MEMORY */
     bool files_allowed;     /* false: include and table files are refused (a text from memory) */
+    bool no_links;          /* the file that is being added must not be reached through a symbolic link */
     bool log_target_given;  /* one of stderr, file, syslog was there */
 };
 
@@ -192,8 +201,10 @@ void set_defaults(struct loader *l, enum config_block block, void *owner);
 /* parse_tree - walk the whole tree: tables, then the rest. */
 void parse_tree(struct loader *l, uint32_t first);
 
-/* parse_details - the block behind a key, whose keys are all for later: refuse each by name. */
-void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block);
+/* parse_details - the block behind a key; owner is what its keys write into. */
+void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block, void *owner);
+/* show_route_tls - the block behind relay or mx, and the end of the line. */
+void show_route_tls(const struct config_route *r, struct buf *out);
 
 /* take_words - whether a statement has min..max words behind its key and no block; reports otherwise. `expected` says what belongs there. */
 bool take_words(struct loader *l, const struct grammar_statement *s, uint32_t min, uint32_t max, struct bytes expected);

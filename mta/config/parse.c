@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mta/config/load.h"
+#include "smtp/sasl.h"
 #include "mta/config/values.h"
 
 struct block { /* a block that is being read */
@@ -154,9 +155,9 @@ static void read_keys(struct loader *l, struct block *b, uint32_t first)
     }
 }
 
-void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block)
+void parse_details(struct loader *l, const struct grammar_statement *s, enum config_block block, void *owner)
 {
-    struct block b = {.kind = block};
+    struct block b = {.kind = block, .owner = owner};
     read_keys(l, &b, s->child);
 }
 
@@ -207,6 +208,21 @@ static void another_error(struct loader *l, const struct grammar_statement *s)
     CONFIG_ERROR(l, place_of(l, s, 1), BYTES("there is another "), word_of(l, s, 0), BYTES(" `"), word_of(l, s, 1), BYTES("'"));
 }
 
+/* check_listener - clients come by addresses or by a socket, and only those of addresses have networks to be trusted. */
+static void check_listener(struct loader *l, const struct grammar_statement *s, const struct config_listener *listener)
+{
+    struct bytes name = word_of(l, s, 1);
+    if (listener->addresses.count == 0 && listener->socket.len == 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' lacks `address'; expected address IP:PORT, or socket PATH"));
+    } else if (listener->addresses.count > 0 && listener->socket.len > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `address' and `socket'; expected one of them"));
+    } else if (listener->socket.len > 0 && listener->trust.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `socket' and `trust'; users of this host are named by `peers'"));
+    } else if (listener->socket.len == 0 && listener->peers.count > 0) {
+        CONFIG_ERROR(l, s->place, BYTES("listen `"), name, BYTES("' has `peers' without `socket'; clients of an address are named by `trust'"));
+    }
+}
+
 static void read_listener(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
@@ -220,9 +236,7 @@ static void read_listener(struct loader *l, const struct grammar_statement *s, s
     b->owner = &listener;
     uint32_t errors = l->errors;
     read_keys(l, b, s->child);
-    if (listener.addresses.count == 0 && l->errors == errors) {
-        CONFIG_ERROR(l, s->place, BYTES("listen `"), b->name, BYTES("' lacks `address'; expected address IP:PORT"));
-    }
+    if (l->errors == errors) check_listener(l, s, &listener);
     keep_block(l, &l->listeners, s, &listener);
 }
 
@@ -260,6 +274,45 @@ static void read_route(struct loader *l, const struct grammar_statement *s, stru
     keep_block(l, &l->routes, s, &draft.route);
 }
 
+static void read_tls(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->tls.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->tls, i, struct config_tls)->name), b->name)) another_error(l, s);
+    }
+    struct tls_draft draft;
+    memset(&draft, 0, sizeof draft);
+    draft.tls.name = image_text(l, b->name);
+    draft.tls.file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, s->place.file, struct source_file)->path));
+    draft.tls.line = s->place.line;
+    set_defaults(l, CONFIG_BLOCK_TLS, &draft.tls);
+    b->owner = &draft;
+    uint32_t errors = l->errors;
+    read_keys(l, b, s->child);
+    if (draft.tls.certificate_count == 0 && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("tls `"), b->name, BYTES("' lacks `certificate' and `key'; expected certificate PATH; key PATH"));
+    else if (draft.tls.certificate_count > draft.key_count && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("tls `"), b->name, BYTES("' has a `certificate' without its `key'; expected key PATH behind each certificate"));
+    keep_block(l, &l->tls, s, &draft.tls);
+}
+
+static void read_auth(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->auths.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->auths, i, struct config_auth)->name), b->name)) another_error(l, s);
+    }
+    struct config_auth auth;
+    memset(&auth, 0, sizeof auth);
+    auth.name = image_text(l, b->name);
+    b->owner = &auth;
+    uint32_t errors = l->errors;
+    read_keys(l, b, s->child);
+    if (auth.mechanisms == 0) auth.mechanisms = SMTP_SASL_BIT(SMTP_SASL_PLAIN) | SMTP_SASL_BIT(SMTP_SASL_LOGIN) | SMTP_SASL_BIT(SMTP_SASL_SCRAM_SHA_256);
+    if ((auth.file.len > 0) == (auth.dovecot.len > 0) && l->errors == errors)
+        CONFIG_ERROR(l, s->place, BYTES("auth `"), b->name, BYTES("' must have one of `file' and `dovecot'; expected file PATH or dovecot PATH"));
+    if (l->auths.count >= CONFIG_AUTHS_MAX) CONFIG_ERROR(l, s->place, BYTES("more than 16 blocks `auth'"));
+    keep_block(l, &l->auths, s, &auth);
+}
+
 static void read_table(struct loader *l, const struct grammar_statement *s, struct block *b)
 {
     if (find_table(l, b->name)) another_error(l, s);
@@ -275,6 +328,20 @@ static void read_table(struct loader *l, const struct grammar_statement *s, stru
     uint32_t count = l->tables.count;
     keep_block(l, &l->tables, s, &table);
     if (l->tables.count == count) array_free(&table.entries);
+}
+
+/* read_aliases - the block is a table by another name. */
+static void read_aliases(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    static const struct bytes name = BYTES_INIT("aliases");
+    if (find_table(l, name)) CONFIG_ERROR(l, s->place, BYTES("there is a table `aliases' as well; expected one of the two"));
+    struct table table = {.kept.format = CONFIG_TABLE_ALIASES, .name = name, .entries = {.item_bytes = sizeof(struct table_entry)}};
+    b->owner = &table;
+    read_keys(l, b, s->child);
+    if (table.file_word.len == 0) return; /* as it is shown when there are none */
+    table_read(l, &table);
+    keep_block(l, &l->tables, s, &table);
+    l->config.aliases_table = l->tables.count;
 }
 
 static void read_rules(struct loader *l, const struct grammar_statement *s, struct block *b)
@@ -312,6 +379,9 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_LISTEN: read_listener(l, s, &b); break;
     case CONFIG_BLOCK_ROUTE: read_route(l, s, &b); break;
     case CONFIG_BLOCK_TABLE: read_table(l, s, &b); break;
+    case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
+    case CONFIG_BLOCK_AUTH: read_auth(l, s, &b); break;
+    case CONFIG_BLOCK_ALIASES: read_aliases(l, s, &b); break;
     case CONFIG_BLOCK_RULES: read_rules(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
@@ -336,7 +406,7 @@ void parse_tree(struct loader *l, uint32_t first)
             const struct grammar_statement *s = &l->grammar.statements[i];
             if (s->word_count == 0) continue;
             enum config_block kind = find_block(word_of(l, s, 0));
-            if ((kind == CONFIG_BLOCK_TABLE) != (pass == 0)) continue;
+            if ((kind == CONFIG_BLOCK_TABLE || kind == CONFIG_BLOCK_ALIASES) != (pass == 0)) continue;
             if (kind == CONFIG_BLOCK_TOP) read_key(l, &top, s);
             else read_block(l, s, kind, &seen[kind]);
         }

@@ -57,13 +57,22 @@ bool config_in_prefixes(const struct config *c, struct config_list list, const s
     return false;
 }
 
+/* either_holds - one of several kinds without words. */
+static bool either_holds(uint32_t kinds, const struct route_question *q)
+{
+    return (kinds & 1u << MATCH_ANY) || ((kinds & 1u << MATCH_LOCAL) && q->local) || ((kinds & 1u << MATCH_TRUSTED) && q->trusted) ||
+           ((kinds & 1u << MATCH_AUTHENTICATED) && q->authenticated);
+}
+
 static bool match_holds(const struct config *c, const struct config_match *m, const struct route_question *q,
                         const struct folded *f)
 {
+    if (m->either) return either_holds(m->either, q);
     switch ((enum config_match_kind)m->kind) {
     case MATCH_ANY: return true;
     case MATCH_LOCAL: return q->local;
     case MATCH_TRUSTED: return q->trusted;
+    case MATCH_AUTHENTICATED: return q->authenticated;
     case MATCH_CLIENT: return config_in_prefixes(c, m->prefixes, q->client);
     case MATCH_RCPT_DOMAIN: return f->rcpt_domain.len > 0 && has_name(c, m->names, f->rcpt_domain);
     case MATCH_RCPT: return f->rcpt.len > 0 && has_name(c, m->names, f->rcpt);
@@ -100,13 +109,24 @@ bool route_admits_stranger(const struct config *c, const struct route_question *
 {
     struct route_question strange = *q;
     strange.trusted = false;
-    strange.local = false;
+    strange.local = strange.authenticated = false;
     *route = route_find(c, &strange);
     if (*route < 0) return false;
     const struct config_route *r = &CONFIG_ITEMS(c, c->routes, struct config_route)[*route];
     const struct config_match *matches = CONFIG_ITEMS(c, r->matches, struct config_match);
     for (uint32_t i = 0; matches && i < r->matches.count; i++) {
         if (matches[i].kind == MATCH_RCPT_DOMAIN || matches[i].kind == MATCH_RCPT) return true;
+    }
+    return false;
+}
+
+bool config_admits_peer(const struct config *c, const struct config_listener *l, uint32_t uid)
+{
+    const uint32_t *uids = CONFIG_ITEMS(c, l->peers, uint32_t);
+    if (l->socket.len == 0) return false;
+    if (l->peers.count == 0) return true;
+    for (uint32_t i = 0; uids && i < l->peers.count; i++) {
+        if (uids[i] == uid) return true;
     }
     return false;
 }

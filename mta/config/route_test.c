@@ -78,7 +78,7 @@ static void test_route_find_takes_the_first_route_that_holds(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct net_address client = {0};
         if (cases[i].client) assert_true(net_parse_ip(bytes_of_cstr(cases[i].client), &client));
-        struct route_question q = {bytes_of_cstr(cases[i].rcpt), bytes_of_cstr(cases[i].sender), &client, cases[i].trusted, cases[i].local};
+        struct route_question q = {bytes_of_cstr(cases[i].rcpt), bytes_of_cstr(cases[i].sender), &client, cases[i].trusted, false, cases[i].local};
         int32_t found = route_find(c, &q), stranger_route;
         bool admitted = route_admits_stranger(c, &q, &stranger_route);
         assert_in_range(found, 0, c->routes.count - 1);
@@ -98,7 +98,7 @@ static void test_route_find_with_overlong_addresses_matches_no_name(void **state
     static uint8_t lengthy[100000];
     for (size_t i = 0; i < sizeof lengthy; i++) lengthy[i] = 'a';
     struct bytes address = bytes_of(lengthy, sizeof lengthy);
-    struct route_question q = {address, address, NULL, false, false};
+    struct route_question q = {address, address, NULL, false, false, false};
     assert_int_equal(route_find(c, &q), c->routes.count - 1);
     q.rcpt = BYTES("x@bounces.example"); /* a sender that was cut away is not the null sender */
     assert_int_equal(route_find(c, &q), c->routes.count - 1);

@@ -55,7 +55,11 @@ static void add_include(struct loader *l, struct table *t, struct bytes key, str
     struct bytes text = bytes_of_cstr(path);
     if (text.len > GRAMMAR_WORD_BYTES_MAX) CONFIG_ERROR(l, rest.place, BYTES("the path of the :include: file is too long"));
     else table_add(l, t, key, text, rest);
-    if (text.len <= GRAMMAR_WORD_BYTES_MAX && !is_read(l, first_file, path)) (void)source_add(l, path, NULL, rest.place, TABLE_BYTES_MAX, &file);
+    if (text.len <= GRAMMAR_WORD_BYTES_MAX && !is_read(l, first_file, path)) {
+        l->no_links = true;
+        (void)source_add(l, path, NULL, rest.place, TABLE_BYTES_MAX, &file);
+        l->no_links = false;
+    }
     free(path);
 }
 

@@ -178,6 +178,17 @@ static void test_bad_aliases_are_named_by_line_and_column(void **state)
         "t:5:4: error: cannot read `nowhere': No such file or directory\n");
 }
 
+static void test_included_file_behind_a_link_is_not_read(void **state)
+{
+    (void)state;
+    write_file("list", "secret\n");
+    unlink("list2");
+    assert_int_equal(symlink("list", "list2"), 0);
+    expect_problems(HEAD "table t { file t; format aliases }\n", "a: :include:list2\n",
+        "t:1:4: error: cannot read `list2': there is a symbolic link in its path\n");
+    unlink("list2");
+}
+
 static void test_bad_patterns_are_named_by_line_and_column(void **state)
 {
     (void)state;
@@ -291,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_postfix_text_is_read_as_postmap_does),
         cmocka_unit_test(test_aliases_have_kinds_and_included_files),
         cmocka_unit_test(test_bad_aliases_are_named_by_line_and_column),
+        cmocka_unit_test(test_included_file_behind_a_link_is_not_read),
         cmocka_unit_test(test_bad_patterns_are_named_by_line_and_column),
         cmocka_unit_test(test_reload_reads_tables_and_nothing_else),
         cmocka_unit_test(test_pattern_cases_give_their_values),

@@ -63,6 +63,18 @@ void read_key_file(struct loader *l, const struct grammar_statement *s, void *ow
     t->file_place = place_of(l, s, 1);
 }
 
+void read_key_alias_file(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    read_key_file(l, s, owner);
+}
+
+void show_key_alias_file(const struct config *c, const void *owner, struct buf *out)
+{
+    const struct config_table *tables = CONFIG_ITEMS(c, c->tables, struct config_table);
+    (void)owner;
+    if (tables && c->aliases_table > 0 && c->aliases_table <= c->tables.count) show_key_file(c, &tables[c->aliases_table - 1], out);
+}
+
 void table_read(struct loader *l, struct table *t)
 {
     uint32_t file;

@@ -38,6 +38,8 @@ struct race {                  /* one CONNECT: addresses tried in order, the fir
     struct race_socket sockets[RACE_SOCKETS_MAX];
     struct net_address addresses[RACE_ADDRESSES_MAX];
     uint8_t host_len, helo_len;
+    uint16_t secrecy_len;
+    uint8_t secrecy[IPC_SECRECY_BYTES_MAX]; /* carried on as it came */
     uint32_t failure_len;
     struct net_address failed;
     uint8_t host[HOST_NAME_BYTES_MAX], helo[HOST_NAME_BYTES_MAX];

@@ -159,6 +159,8 @@ void race_begin(struct connector *c, const struct ipc_connect *m)
     for (uint32_t i = 0; i < RACE_SOCKETS_MAX; i++) r->sockets[i].fd = -1;
     r->host_len = (uint8_t)m->host.len;
     memcpy(r->host, m->host.ptr, m->host.len);
+    r->secrecy_len = (uint16_t)m->secrecy.len;
+    if (m->secrecy.len > 0) memcpy(r->secrecy, m->secrecy.ptr, m->secrecy.len);
     r->helo_len = (uint8_t)m->helo.len;
     memcpy(r->helo, m->helo.ptr, m->helo.len);
     struct cursor list = cursor_over(m->addresses);
@@ -188,7 +190,7 @@ static void hand_over(struct connector *c, struct race *r, struct race_socket *s
     struct ipc_channel *manager = process_channel(c->process, ROLE_MANAGER, 0);
     bool there = worker && ipc_peer_epoch(worker) == r->worker_epoch;
     struct ipc_socket m = {.connection = r->connection, .remote = *remote, .helo_only = r->helo_only, .host = bytes_of(r->host, r->host_len),
-                           .helo = bytes_of(r->helo, r->helo_len)};
+                           .helo = bytes_of(r->helo, r->helo_len), .secrecy = bytes_of(r->secrecy, r->secrecy_len)};
     if (there) ring_release(process_ring(c->process), s->fd);
     if (!there || ipc_send_socket(worker, &m, s->fd) != ERR_NONE) {
         struct ipc_failed gone = {.connection = r->connection, .ours = true, .remote = *remote,

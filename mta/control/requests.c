@@ -74,12 +74,19 @@ static void end_without_manager(struct control *c, struct client *k, struct byte
 static void ask(struct control *c, struct client *k)
 {
     struct ipc_channel *manager = process_channel(c->process, ROLE_MANAGER, 0);
+    bool reload = k->ask.verb == ADMIN_TLS_RELOAD;
     k->ask.request = k->request = c->next_request++;
     k->ask.uid = k->uid;
     k->rows_written = false;
     k->until_ms = UINT64_MAX;
     k->state = CLIENT_ASKED;
-    k->asked = ROLE_MANAGER;
+    k->asked = reload ? ROLE_MASTER : ROLE_MANAGER;
+    if (reload) {
+        struct ipc_tls_reload q = {.request = k->request};
+        if (ipc_send_tls_reload(process_channel(c->process, ROLE_MASTER, 0), &q, -1) != ERR_NONE)
+            client_end(c, k, ADMIN_UNREACHABLE, BYTES("the master does not listen"));
+        return;
+    }
     if (manager && ipc_send_admin(manager, &k->ask, -1) == ERR_NONE) return;
     end_without_manager(c, k, BYTES("the manager is not running; it is being started again"));
 }
@@ -130,6 +137,18 @@ static void finish(struct control *c, struct client *k, const struct ipc_admin_e
     }
     request_logged(k, status);
     client_end(c, k, status, text);
+}
+
+void control_on_tls_reloaded(struct process *p, struct ipc_channel *from, const struct ipc_tls_reloaded *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct control *c = control_of(p);
+    struct client *k = client_of_request(c, m->request);
+    if (!k || k->ask.verb != ADMIN_TLS_RELOAD) return;
+    struct ipc_admin_end end = {.status = m->good ? ADMIN_OK : ADMIN_NEGATIVE, .text = m->text};
+    k->request = 0;
+    finish(c, k, &end);
 }
 
 void control_on_admin_row(struct process *p, struct ipc_channel *from, const struct ipc_admin_row *m, int fd)

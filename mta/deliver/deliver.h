@@ -7,9 +7,11 @@
 #include "base/heap.h"
 #include "mta/box/dot.h"
 #include "mta/config/config.h"
+#include "mta/ipc/secrecy.h"
 #include "mta/ipc/ipc.h"
 #include "mta/process/process.h"
 #include "smtp/body.h"
+#include "mta/tls/client.h"
 #include "smtp/client.h"
 
 enum {
@@ -18,6 +20,9 @@ enum {
     FLIGHT_BYTES = 64 * 1024,      /* one send: commands, or a piece of content */
     SOCKET_WAIT_MS = 5000,         /* an ATTEMPT whose SOCKET does not come: the connection is gone already */
     JOB_RCPTS_BYTES_MAX = 1 << 20, /* recipients of one attempt */
+    /* Under TLS a flight holds what the handshake or the protocol of TLS has to say, and then so many octets of SMTP, encrypted. */
+    TLS_OWN_BYTES_MAX = 16 * 1024,
+    PLAIN_FLIGHT_BYTES = FLIGHT_BYTES - TLS_OWN_BYTES_MAX - 1024,
     ORPHAN_MS = 30000,             /* the manager is dead: what awaits the answer to its dot waits so long for it */
     ORPHAN_KEEP_MS = 60000,        /* and its slot of the box stands so long for the next manager to read */
 };
@@ -62,6 +67,12 @@ struct session {
     uint64_t freed;                /* in which order slots were freed */
     uint64_t reuse_ms;             /* not taken again before this */
     uint64_t orphan_until_ms;
+    struct tls_session *tls;       /* NULL in the clear */
+    bool tls_used;                 /* the wire is TLS's from here on */
+    bool tls_open;                 /* its handshake is done */
+    uint8_t level;                 /* enum secrecy_level */
+    uint32_t own_len;              /* octets of TLS itself that wait for the next send; malloc */
+    uint8_t *own;
     struct flight *flight;         /* being sent */
     uint32_t flight_len, flight_sent;
     struct job *job;
@@ -97,6 +108,9 @@ struct deliver {
     struct flight *flights;        /* free ones */
     struct rcpt_part part;
     uint8_t *scratch;              /* FLIGHT_BYTES: commands under construction */
+    uint8_t *plain;                /* FLIGHT_BYTES: what was decrypted, or is to be encrypted */
+    uint8_t *wire;                 /* TLS_FLIGHT_BYTES_MAX: what a TLS session has to say */
+    struct tls_client *tls;        /* NULL when no route uses TLS */
     struct box box;
     bool alone;                    /* this is the quarantine worker */
 };
@@ -105,9 +119,14 @@ enum { DELIVER_TOKEN_SESSION = PROCESS_TOKEN_ROLE_FIRST };
 
 static inline struct deliver *deliver_of(struct process *p) { return process_state(p); }
 
-/* session.c */
+/* slots.c */
 struct session *session_find(struct deliver *d, uint64_t connection);
 struct session *session_make(struct deliver *d, uint64_t connection);
+/* session_unlist - it is not found any more. session_give_free - its place may be taken, when what was said of it has left. */
+void session_unlist(struct deliver *d, struct session *s);
+void session_give_free(struct deliver *d, struct session *s);
+
+/* session.c */
 void session_socket(struct deliver *d, struct session *s, const struct ipc_socket *m, int fd);
 void session_job(struct deliver *d, struct session *s, struct job *job);
 void session_quit(struct deliver *d, struct session *s);
@@ -121,6 +140,19 @@ void sessions_pump(struct deliver *d);
 static inline struct box_slot *session_slot(const struct deliver *d, const struct session *s) { return box_slot(&d->box, (uint32_t)(s - d->sessions)); }
 
 struct deliver *deliver_of_session(const struct session *s);
+
+/* secrecy.c: TLS of a connection */
+/* secrecy_begin - the handshake's first octets wait to be sent. False when it cannot be. */
+bool secrecy_begin(struct deliver *d, struct session *s);
+/* secrecy_use - what SOCKET said of it; makes the session, when TLS comes first. False when it makes no sense. */
+bool secrecy_use(struct deliver *d, struct session *s, struct bytes secrecy);
+/* secrecy_in - octets of the wire become octets of SMTP, valid until the next call. */
+enum tls_state secrecy_in(struct deliver *d, struct session *s, struct bytes in, struct bytes *plain);
+/* secrecy_out - into the flight: what TLS itself has to say, and `plain`, encrypted. False: the session is broken. */
+bool secrecy_out(struct deliver *d, struct session *s, struct bytes plain);
+void secrecy_end(struct session *s);
+/* secrecy_policy - the name of what wants TLS so, for texts. */
+struct bytes secrecy_policy(uint8_t level);
 
 /* job.c */
 /* job_make - copy an ATTEMPT; NULL when memory is short. job_valid - what decoding cannot see: lengths against each other, the recipient list. */

@@ -11,6 +11,7 @@
  * If it dies   its jobs are due again at once at another worker; what the remote had not got whole is not repeated there
  * If a peer lies  a remote server can spoil this process alone; every message of the manager and the connector is checked all the same
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,25 @@ static void set_timeouts(struct deliver *d)
     d->timeouts.content_rate_min = c->limits.data_rate;
 }
 
+/* open_tls - authorities are read now, when some route wants them: there is no file to be had later. */
+static void open_tls(struct process *p, struct deliver *d)
+{
+    const struct config_route *routes = CONFIG_ITEMS(d->config, d->config->routes, struct config_route);
+    bool any = false, verify = false;
+    for (uint32_t i = 0; routes && i < d->config->routes.count; i++) {
+        any |= routes[i].tls > ROUTE_TLS_OFF || routes[i].tls_dane;
+        verify |= routes[i].tls == ROUTE_TLS_VERIFY;
+    }
+    if (!any) return;
+    char path[PATH_MAX];
+    struct bytes file = config_bytes(d->config, d->config->connect.ca_file);
+    if (file.len >= sizeof path) file.len = 0;
+    memcpy(path, file.ptr, file.len);
+    path[file.len] = 0;
+    enum err e = tls_client_open(&d->tls, verify ? path : NULL);
+    if (e != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "tls verify: the authorities cannot be read; connect { ca-file } says where they are", file, e);
+}
+
 static enum err setup(struct process *p)
 {
     static struct deliver state;
@@ -131,11 +151,14 @@ static enum err setup(struct process *p)
     d->sessions = calloc(SESSIONS_MAX, sizeof *d->sessions);
     d->scratch = malloc(FLIGHT_BYTES);
     d->part.octets = malloc(JOB_RCPTS_BYTES_MAX);
-    if (!d->sessions || !d->scratch || !d->part.octets || heap_init(&d->timers, SESSIONS_MAX) != ERR_NONE)
+    d->plain = malloc(FLIGHT_BYTES);
+    d->wire = malloc(TLS_FLIGHT_BYTES_MAX);
+    if (!d->sessions || !d->scratch || !d->plain || !d->wire || !d->part.octets || heap_init(&d->timers, SESSIONS_MAX) != ERR_NONE)
         process_fatal(p, PROCESS_EXIT_FAILED, "the tables of a delivery worker", BYTES("memory"), ERR_NO_MEMORY);
     if (box_init(&d->box, process_epoch(p)) != ERR_NONE) process_fatal(p, PROCESS_EXIT_FAILED, "the black box", BYTES("memory"), ERR_NO_MEMORY);
     d->alone = process_index(p) >= d->config->workers.delivers;
     set_timeouts(d);
+    open_tls(p, d);
     return ERR_NONE;
 }
 

@@ -23,77 +23,10 @@ struct deliver *deliver_of_session(const struct session *s)
     return worker;
 }
 
-static uint32_t bucket(uint64_t connection) { return (uint32_t)(hash_mix(connection) % SESSION_TABLE); }
 static uint64_t now_ms(const struct deliver *d) { return process_now_ms(d->process); }
 static struct ring_token token_of(const struct deliver *d, const struct session *s)
 {
     return (struct ring_token){DELIVER_TOKEN_SESSION, s->generation, (uint32_t)(s - d->sessions)};
-}
-
-struct session *session_find(struct deliver *d, uint64_t connection)
-{
-    for (uint32_t at = d->table[bucket(connection)]; at; at = d->sessions[at - 1].hash_next)
-        if (d->sessions[at - 1].connection == connection) return &d->sessions[at - 1];
-    return NULL;
-}
-
-/*
- * take_free - the slot that has been free for longest, or a new one. What the box says of a connection must stand until the manager has heard of its end:
- * slots whose last words still wait in our channel are not taken.
- */
-static uint32_t take_free(struct deliver *d)
-{
-    struct ipc_channel *manager = process_channel(d->process, ROLE_MANAGER, 0);
-    if (manager && ipc_waiting_bytes(manager) == 0) d->freed_told = d->freed;
-    struct session *oldest = d->free_head ? &d->sessions[d->free_head - 1] : NULL;
-    if (!oldest || oldest->freed > d->freed_told || oldest->reuse_ms > now_ms(d)) return d->high < SESSIONS_MAX ? d->high++ : (uint32_t)SESSIONS_MAX;
-    uint32_t index = d->free_head - 1;
-    d->free_head = oldest->hash_next;
-    if (!d->free_head) d->free_tail = 0;
-    return index;
-}
-
-struct session *session_make(struct deliver *d, uint64_t connection)
-{
-    if (!d->box.begun) box_begin(&d->box);
-    uint32_t index = take_free(d);
-    if (index >= SESSIONS_MAX) return NULL;
-    struct session *s = &d->sessions[index];
-    uint32_t generation = (s->generation + 1) & 0xffffff;
-    memset(s, 0, offsetof(struct session, label));
-    s->generation = generation;
-    s->used = true;
-    s->fd = -1;
-    s->connection = connection;
-    uint32_t *head = &d->table[bucket(connection)];
-    s->hash_next = *head;
-    *head = index + 1;
-    s->listed = true;
-    box_open(&d->box, index, connection);
-    d->count++;
-    worker = d;
-    return s;
-}
-
-static void unlist(struct deliver *d, struct session *s)
-{
-    uint32_t self = (uint32_t)(s - d->sessions) + 1;
-    uint32_t *at = &d->table[bucket(s->connection)];
-    if (!s->listed) return;
-    while (*at != self) at = &d->sessions[*at - 1].hash_next;
-    *at = s->hash_next;
-    s->listed = false;
-}
-
-static void give_free(struct deliver *d, struct session *s)
-{
-    uint32_t self = (uint32_t)(s - d->sessions) + 1;
-    s->freed = ++d->freed;
-    s->reuse_ms = s->orphan ? now_ms(d) + ORPHAN_KEEP_MS : 0;
-    s->hash_next = 0;
-    if (d->free_tail) d->sessions[d->free_tail - 1].hash_next = self;
-    else d->free_head = self;
-    d->free_tail = self;
 }
 
 static void release_flight(struct deliver *d, struct session *s)
@@ -118,12 +51,13 @@ static void free_when_idle(struct deliver *d, struct session *s)
     if (!s->closing || s->receiving || s->sending || s->pumping) return;
     if (s->fd >= 0) ring_close(process_ring(d->process), s->fd);
     release_flight(d, s);
+    secrecy_end(s);
     job_free(s->job);
     s->job = NULL;
     heap_remove(&d->timers, &s->timer);
-    unlist(d, s);
+    session_unlist(d, s);
     box_end(&d->box, session_slot(d, s));
-    give_free(d, s);
+    session_give_free(d, s);
     s->used = false;
     d->count--;
 }
@@ -136,12 +70,16 @@ static void shut(struct deliver *d, struct session *s)
     free_when_idle(d, s);
 }
 
-static void say_closed(struct deliver *d, struct session *s, const struct verdict *v, bool helo_only_next, bool reuse_off)
+/* what else CLOSED may say */
+enum { CLOSED_HELO_ONLY = 1, CLOSED_REUSE_OFF = 2, CLOSED_CLEAR = 4 };
+
+static void say_closed(struct deliver *d, struct session *s, const struct verdict *v, uint32_t flags)
 {
     if (s->closed_said || s->orphan) return;
     s->closed_said = true;
     struct ipc_closed m = {
-        .connection = s->connection, .helo_only_next = helo_only_next, .reuse_off = reuse_off, .class = v->class, .scope = v->scope, .step = v->step,
+        .connection = s->connection, .helo_only_next = flags & CLOSED_HELO_ONLY ? 1 : 0, .reuse_off = flags & CLOSED_REUSE_OFF ? 1 : 0,
+        .clear_next = flags & CLOSED_CLEAR ? 1 : 0, .class = v->class, .scope = v->scope, .step = v->step,
         .remote = v->remote, .code = v->code, .enhanced_class = v->enhanced.class, .enhanced_subject = v->enhanced.subject,
         .enhanced_detail = v->enhanced.detail, .text = v->text,
     };
@@ -159,11 +97,16 @@ static void send_more(struct deliver *d, struct session *s)
 /* send_commands - what the machine said goes out, unless a send is under way: the machine only speaks again when it was answered. */
 static void send_commands(struct deliver *d, struct session *s, struct bytes out)
 {
-    if (!out.len || s->closing) return;
+    if ((!out.len && (!s->own_len || s->sending)) || s->closing) return;
     must(!s->sending);
     if (!s->flight) s->flight = take_flight(d);
     if (!s->flight) {
         s->broken = true;
+        return;
+    }
+    if (s->tls_used) {
+        if (secrecy_out(d, s, out)) send_more(d, s);
+        else s->broken = true;
         return;
     }
     memcpy(s->flight->octets, out.ptr, out.len);
@@ -172,11 +115,17 @@ static void send_commands(struct deliver *d, struct session *s, struct bytes out
     send_more(d, s);
 }
 
+/* room_for_commands - what the machine may say at once: it must fit a flight. */
+static struct buf room_for_commands(const struct deliver *d, const struct session *s)
+{
+    return buf_over(d->scratch, s->tls ? PLAIN_FLIGHT_BYTES : FLIGHT_BYTES);
+}
+
 static void act(struct deliver *d, struct session *s, struct smtp_client_effects *fx);
 
 static void lose(struct deliver *d, struct session *s)
 {
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     s->broken = false;
     smtp_client_gone(&s->client, now_ms(d), &fx);
     act(d, s, &fx);
@@ -199,7 +148,7 @@ static void fill(struct deliver *d, struct session *s)
         s->broken = true;
         return;
     }
-    struct buf out = buf_over(s->flight->octets, FLIGHT_BYTES);
+    struct buf out = s->tls_used ? buf_over(d->plain, PLAIN_FLIGHT_BYTES) : buf_over(s->flight->octets, FLIGHT_BYTES);
     box_parse_begin(&d->box, session_slot(d, s), STEP_BODY);
     enum err e = pump_fill(s, &out, &s->pumped_end);
     planted_fault("content", buf_bytes(&out), d->box.memory, BOX_HEADER_BYTES + (uint64_t)d->high * BOX_SLOT_BYTES);
@@ -209,6 +158,10 @@ static void fill(struct deliver *d, struct session *s)
         log_err(LOG_LEVEL_ERROR, "cannot read a message's body", BYTES("body"), e);
         s->source = CONTENT_NONE;
         s->broken = true;
+        return;
+    }
+    if (s->tls_used) {
+        if (!secrecy_out(d, s, buf_bytes(&out))) s->broken = true;
         return;
     }
     s->flight_len = out.len;
@@ -285,11 +238,18 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
         return;
     }
     send_commands(d, s, buf_bytes(&fx->out));
+    fx->out.len = 0;
+    if (fx->want_tls && !fx->close) {
+        fx->want_tls = false;
+        if (secrecy_begin(d, s)) send_commands(d, s, (struct bytes){0});
+        else smtp_client_tls_failed(&s->client, BYTES("it cannot be begun here"), fx);
+    }
     if (fx->close) {
         /* A job that got no verdict at all goes back with CLOSED: the manager returns it. */
         bool reuse_off = s->client.messages > 0 && s->client.last_answer == SMTP_ANSWER_421;
         struct verdict fine = {0};
-        say_closed(d, s, fx->same_host ? &fine : &fx->site, fx->helo_only_next, reuse_off);
+        uint32_t flags = (fx->helo_only_next ? CLOSED_HELO_ONLY : 0u) | (reuse_off ? CLOSED_REUSE_OFF : 0u) | (fx->clear_next ? CLOSED_CLEAR : 0u);
+        say_closed(d, s, fx->same_host ? &fine : &fx->site, flags);
         shut(d, s);
         return;
     }
@@ -308,6 +268,7 @@ static void act(struct deliver *d, struct session *s, struct smtp_client_effects
 
 void session_socket(struct deliver *d, struct session *s, const struct ipc_socket *m, int fd)
 {
+    worker = d;
     s->fd = fd;
     s->remote = m->remote;
     s->opened_us = clock_mono_us();
@@ -323,10 +284,12 @@ void session_socket(struct deliver *d, struct session *s, const struct ipc_socke
     if (m->helo_only) smtp_client_helo_only(&s->client);
     if (d->alone) smtp_client_one_by_one(&s->client);
     session_slot(d, s)->peer = m->remote;
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    bool good = secrecy_use(d, s, m->secrecy);
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     if (ring_receive(process_ring(d->process), fd, token_of(d, s)) == ERR_NONE) s->receiving = true;
     else s->broken = true;
     try_start(d, s, &fx);
+    if (!good) smtp_client_tls_failed(&s->client, BYTES("it cannot be begun here"), &fx);
     act(d, s, &fx);
 }
 
@@ -340,7 +303,7 @@ void session_job(struct deliver *d, struct session *s, struct job *job)
         must(heap_put(&d->timers, &s->timer, s->wait_until_ms) == ERR_NONE);
         return;
     }
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     try_start(d, s, &fx);
     act(d, s, &fx);
 }
@@ -348,7 +311,7 @@ void session_job(struct deliver *d, struct session *s, struct job *job)
 void session_quit(struct deliver *d, struct session *s)
 {
     if (s->fd < 0 || s->closing || s->job) return;
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     smtp_client_quit(&s->client, now_ms(d), &fx);
     act(d, s, &fx);
 }
@@ -357,7 +320,7 @@ void session_quit(struct deliver *d, struct session *s)
 static enum mail_step step_of(const struct session *s)
 {
     static const uint8_t steps[SMTP_CLIENT_STEP_COUNT] = {
-        STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_RSET, STEP_QUIT, STEP_IDLE};
+        STEP_BANNER, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_TLS, STEP_MAIL, STEP_RCPT, STEP_DATA, STEP_BODY, STEP_DOT, STEP_RSET, STEP_QUIT, STEP_IDLE};
     const struct smtp_client *c = &s->client;
     if (c->pending_count) return (enum mail_step)steps[c->pending[c->pending_head].step];
     return c->in_content ? STEP_BODY : STEP_IDLE;
@@ -382,15 +345,33 @@ static void look(struct deliver *d, struct session *s, struct bytes in, struct s
     box_parse_end(slot);
 }
 
+/* decrypt - octets of the wire; what is in them for the machine goes to look(). */
+static void decrypt(struct deliver *d, struct session *s, struct bytes in, struct smtp_client_effects *fx)
+{
+    struct box_slot *slot = session_slot(d, s);
+    struct bytes plain;
+    bool was_open = s->tls_open;
+    if (!was_open) box_keep(slot, in, true);
+    box_parse_begin(&d->box, slot, was_open ? step_of(s) : STEP_TLS);
+    enum tls_state state = secrecy_in(d, s, in, &plain);
+    box_parse_end(slot);
+    if (!was_open && s->tls_open) smtp_client_secured(&s->client, now_ms(d), fx);
+    if (plain.len > 0 && !fx->close) look(d, s, plain, fx);
+    if (fx->close) return;
+    if (state == TLS_FAILED && !s->tls_open) smtp_client_tls_failed(&s->client, tls_words(s->tls), fx);
+    else if (state == TLS_FAILED || state == TLS_ENDED) smtp_client_gone(&s->client, now_ms(d), fx);
+}
+
 static void received(struct deliver *d, struct session *s, const struct ring_event *e)
 {
     s->receiving = false;
     if (s->closing) return;
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     if (e->result <= 0) {
         smtp_client_gone(&s->client, now_ms(d), &fx);
     } else {
-        look(d, s, e->data, &fx);
+        if (s->tls_used) decrypt(d, s, e->data, &fx);
+        else look(d, s, e->data, &fx);
         /* The job ends before the next one starts, so that their verdicts do not mix. */
         if (fx.job_done && !fx.close) {
             end_job(d, s);
@@ -419,8 +400,8 @@ static void sent(struct deliver *d, struct session *s, const struct ring_event *
         pump_later(d, s);
         return;
     } else {
-        release_flight(d, s);
-        struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+        if (!s->own_len) release_flight(d, s);
+        struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
         smtp_client_more(&s->client, now_ms(d), &fx);
         try_start(d, s, &fx);
         act(d, s, &fx);
@@ -445,11 +426,11 @@ void session_late(struct deliver *d, struct session *s)
     if (s->fd < 0) { /* its SOCKET never came */
         struct verdict fine = {0};
         if (s->job) job_untried(d, s->job->attempt, s->job->said.rcpt_count);
-        say_closed(d, s, &fine, false, false);
+        say_closed(d, s, &fine, 0);
         shut(d, s);
         return;
     }
-    struct smtp_client_effects fx = {.out = buf_over(d->scratch, FLIGHT_BYTES)};
+    struct smtp_client_effects fx = {.out = room_for_commands(d, s)};
     heap_remove(&d->timers, &s->timer);
     smtp_client_late(&s->client, now_ms(d), &fx);
     if (s->sending) fx.out.len = 0; /* no place for a farewell behind what the remote does not take */
@@ -459,7 +440,7 @@ void session_late(struct deliver *d, struct session *s)
 void session_orphan(struct deliver *d, struct session *s)
 {
     bool answer_awaited = s->job && s->dot_awaited;
-    unlist(d, s); /* the next manager may use the same number for another connection */
+    session_unlist(d, s); /* the next manager may use the same number for another connection */
     s->orphan = true;
     if (s->closing) return;
     if (!answer_awaited) {

@@ -34,7 +34,8 @@ static bool get_ip(struct cursor *c, struct net_address *a)
 void host_put(struct buf *list, const struct host *h)
 {
     must(h->name.len <= HOST_NAME_BYTES_MAX && h->address_count <= HOST_ADDRESSES_MAX);
-    uint32_t bytes = 2 + 1 + h->name.len + 1 + h->address_count * (uint32_t)IP_BYTES;
+    must(h->tlsa.len <= HOST_TLSA_BYTES_MAX);
+    uint32_t bytes = 2 + 1 + h->name.len + 1 + h->address_count * (uint32_t)IP_BYTES + 1 + 2 + h->tlsa.len;
     if (buf_room(list) < bytes) {
         list->overflow = true; /* an entry is there whole or not at all */
         return;
@@ -44,6 +45,9 @@ void host_put(struct buf *list, const struct host *h)
     buf_put(list, h->name);
     buf_put_c(list, h->address_count);
     for (uint32_t i = 0; i < h->address_count; i++) put_ip(list, &h->addresses[i]);
+    buf_put_c(list, h->dane);
+    buf_put_le(list, h->tlsa.len, 2);
+    buf_put(list, h->tlsa);
 }
 
 bool host_next(struct cursor *c, struct host *h)
@@ -58,7 +62,11 @@ bool host_next(struct cursor *c, struct host *h)
     for (uint32_t i = 0; i < h->address_count; i++) {
         if (!get_ip(c, &h->addresses[i])) return false;
     }
-    return true;
+    h->dane = (uint8_t)cursor_le(c, 1);
+    uint32_t tlsa_bytes = (uint32_t)cursor_le(c, 2);
+    h->tlsa = cursor_take(c, tlsa_bytes);
+    if (h->dane > HOST_DANE_TLSA || tlsa_bytes > HOST_TLSA_BYTES_MAX) c->failed = true;
+    return !c->failed;
 }
 
 void address_put(struct buf *list, const struct net_address *a)

@@ -14,8 +14,8 @@
 #include "base/limits.h"
 
 enum { IPC_VERSION = 1, IPC_HEADER_BYTES = 24 };
-enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024 };
-enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096 };
+enum { IPC_ADDRESSES_BYTES_MAX = 50 * 19, IPC_ANSWER_BYTES_MAX = 48 * 1024, IPC_JSON_BYTES_MAX = 64 * 1024, IPC_SECRECY_BYTES_MAX = 2306 };
+enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALUE_BYTES_MAX = 4096, SRS_SECRETS_BYTES_MAX = 4096 };
 
 /* A verdict (base/verdict.h), spread. */
 #define IPC_VERDICT(F) \
@@ -79,6 +79,34 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u32, epoch, 0)                              \
     F(u8, grants, 1)                              /* 0 = the descriptor is the box, 1 = the grants */
 
+/*
+ * ---- TLS ----
+ * Certificates and keys go as memory files: of each certificate, in the order of the configuration, a length of four octets (least first) and the PEM text
+ * of its chain; in KEYS a length and the PEM text of its key behind that. The keyholder wipes what it has read.
+ */
+#define IPC_KEYS_FIELDS(F) \
+    F(u64, generation, 0)                         /* of certificates and keys: grows with every reload */ \
+    F(u32, count, 0)
+#define IPC_KEYS_READ_FIELDS(F) \
+    F(u64, generation, 0)                         \
+    F(u8, good, 1)                                /* 0: none of them is used, those before go on */ \
+    F(bytes, text, 500)                           /* what is wrong */
+#define IPC_CERTIFICATES_FIELDS(F) \
+    F(u64, generation, 0)                         \
+    F(u32, count, 0)
+#define IPC_SIGN_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u64, key, 0)                                /* first eight octets of the SHA-256 of the public key */ \
+    F(u8, kind, 2)                                /* enum tls_key_kind: 1 RSA, octets are the padded block; 2 ECDSA, they are the digest */ \
+    F(bytes, octets, 512)
+#define IPC_SIGNATURE_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, good, 1)                                \
+    F(bytes, octets, 512)
+/* Secrets of which each receiver makes its listeners' ticket keys. */
+#define IPC_TICKETS_FIELDS(F) \
+    F(bytes, current, 32)                         \
+    F(bytes, previous, 32)                        /* or empty */
 /* The configuration again, with its tables as they are now; the descriptor is the image (mta/config/config.h). */
 #define IPC_CONFIG_FIELDS(F) F(u64, generation, 0)
 /* Somebody asks for what can be read again without a restart. */
@@ -89,14 +117,25 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, generation, 0)                         /* that is in use now */ \
     F(bytes, problems, IPC_PROBLEMS_BYTES_MAX)    /* a line each, warnings too */
 
+/* The file of srs { secret }, for the one process that signs. */
+#define IPC_SRS_SECRETS_FIELDS(F) F(bytes, secrets, SRS_SECRETS_BYTES_MAX)
+
+/* mtactl tls reload: certificates and keys are read again; all of them are used from then on, or none. */
+#define IPC_TLS_RELOAD_FIELDS(F) F(u64, request, 0) /* not 0 */
+#define IPC_TLS_RELOADED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, good, 1)                                \
+    F(bytes, text, 500)                           /* why not */
+
 /* ---- receiving ---- */
 #define IPC_CLIENT_FIELDS(F) \
     F(u64, connection, 0)                         /* never reused by this acceptor */ \
     F(u16, listener, 0)                           \
     F(u8, trusted, 1)                             /* the listener's trust names the client */ \
     F(u16, refuse_code, 599)                      /* 0 = serve; 421 = say so politely and close (limits) */ \
-    F(addr, client, 0)                            \
-    F(addr, local, 0)                             \
+    F(addr, client, 0)                            /* of a user of this host who came by a Unix socket: base/net.h, net_of_user() */ \
+    F(addr, local, 0)                             /* family 0 = a Unix socket */ \
+    F(u32, uid, 0)                                /* of the user who came by a Unix socket, by the kernel's word; else 0 */ \
     F(bytes, refuse_text, 200)
 #define IPC_CLIENT_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -160,12 +199,15 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u32, flags, 0)                              /* MAIL_ bits */ \
     F(u8, ret, 2)                                 \
     F(u16, listener, 0)                           \
-    F(addr, client, 0)                            \
+    F(addr, client, 0)                            /* family 0 = a user of this host */ \
+    F(u32, uid, 0)                                /* who that is */ \
     F(bytes, client_name, HOST_NAME_BYTES_MAX)    \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
     F(bytes, envid, MAIL_ENVID_BYTES_MAX)         \
     F(bytes, message_id, MESSAGE_ID_BYTES_MAX)    /* header field, for the log */ \
+    F(u8, mechanism, 4)                           /* enum smtp_sasl_mechanism by which the client was authenticated, or 0 */ \
+    F(bytes, login, 255)                          /* as whom */ \
     F(u32, rcpt_count, RECIPIENTS_HARD_MAX)       /* all, those of RCPTS records too */ \
     F(bytes, rcpts, RCPTS_INLINE_BYTES_MAX)       /* the last part of the list, or all of it */ \
     F(bytes, prefix, PREFIX_BYTES_MAX)            /* Received and other fields put in front */ \
@@ -187,6 +229,42 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
 #define IPC_STORAGE_FIELDS(F) \
     F(u8, accepting, 1)                           /* 0: answer MAIL with 452 4.3.1 */ \
     F(bytes, reason, 200)
+
+/* ---- authenticating ---- */
+/* A password file as it is now, open for reading: given when the auth process is started, and again when the file has changed. */
+#define IPC_AUTH_FILE_FIELDS(F) F(u16, block, 0)  /* index in the configuration */
+#define IPC_AUTH_CONNECT_FIELDS(F) F(u16, block, 0) /* connect to Dovecot */
+#define IPC_AUTH_SOCKET_FIELDS(F) \
+    F(u16, block, 0)                              \
+    F(bytes, text, 200)                           /* without a descriptor: why not */
+#define IPC_AUTH_BEGIN_FIELDS(F) \
+    F(u64, request, 0)                            /* names the exchange from here on */ \
+    F(u16, listener, 0)                           \
+    F(u8, mechanism, 4)                           /* enum smtp_sasl_mechanism, those of a server */ \
+    F(u8, has_initial, 1)                         \
+    F(addr, client, 0)                            \
+    F(addr, local, 0)                             \
+    F(bytes, certificate_user, 255)               /* whom the client's verified certificate names, or empty */ \
+    F(bytes, initial, 4096)                       /* base64 as it came, not judged */
+#define IPC_AUTH_LINE_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, cancel, 1)                              /* no answer: the client gave up, or is gone */ \
+    F(bytes, text, 4096)                          /* base64 as it came */
+#define IPC_AUTH_RESULT_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, result, 6)                              /* enum smtp_auth_result; all but a challenge end the exchange */ \
+    F(bytes, challenge, 3072)                     /* base64 */ \
+    F(bytes, login, 255)                          /* who it is, when done */
+/* What a login is about to send: counted, if it may. */
+#define IPC_LOGIN_SPEND_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u32, messages, 1)                           \
+    F(u32, rcpts, 1)                              \
+    F(bytes, login, 255)
+#define IPC_LOGIN_SPENT_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, allowed, 1)                             \
+    F(u32, wait_s, 0)                             /* if not: try again then, about */
 
 /* What rules need of the DNS: a mail domain (LOOKUP_MX), a host, or a list's answer (LOOKUP_ADDRESS). */
 #define IPC_NAME_ASK_FIELDS(F) \
@@ -234,6 +312,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, request, 0)                            \
     F(u8, kind, 2)                                /* enum lookup_kind: 1 MX then addresses, 2 addresses only */ \
     F(u8, family, 2)                              /* enum config_family */ \
+    F(u16, dane_port, 0)                          /* 0 = no TLSA records are wanted */ \
     F(bytes, name, HOST_NAME_BYTES_MAX)
 #define IPC_ANSWER_FIELDS(F) \
     F(u64, request, 0)                            \
@@ -256,6 +335,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(bytes, host, HOST_NAME_BYTES_MAX)           /* name for the worker's texts */ \
     F(bytes, helo, HOST_NAME_BYTES_MAX)           \
     F(u8, helo_only, 1)                           /* last time the remote closed at EHLO: say HELO */ \
+    F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* how much TLS: mta/ipc/secrecy.h */ \
     F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* 19 octets each: family, ip[16], port */
 #define IPC_CONNECTED_FIELDS(F) \
     F(u64, connection, 0)                         \
@@ -272,6 +352,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, connection, 0)                         \
     F(addr, remote, 0)                            \
     F(u8, helo_only, 1)                           \
+    F(bytes, secrecy, IPC_SECRECY_BYTES_MAX)      /* as in CONNECT */ \
     F(bytes, host, HOST_NAME_BYTES_MAX)           \
     F(bytes, helo, HOST_NAME_BYTES_MAX)
 #define IPC_ATTEMPT_RCPTS_FIELDS(F) \
@@ -306,6 +387,7 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
 #define IPC_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
     F(u8, helo_only_next, 1)                      /* the remote closed at EHLO: a new connection may try HELO */ \
+    F(u8, clear_next, 1)                          /* TLS failed where it was not demanded: a new connection may do without */ \
     F(u8, reuse_off, 1)                           /* the remote said 421 after a message: do not reuse connections to it for now */ \
     IPC_VERDICT(F)                                /* class 0 = it ended well */
 #define IPC_CLOSE_FIELDS(F) F(u64, connection, 0) /* say QUIT and close */
@@ -397,9 +479,15 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(11, BOX,            box,            MASTER,    ANY,       1, IPC_BOX_FIELDS) \
     M(12, CONTROL_LISTENER,control_listener,MASTER,  CONTROL,   1, IPC_CONTROL_LISTENER_FIELDS) \
     M(13, VIOLATION,      violation,      ANY,       MASTER,    0, IPC_VIOLATION_FIELDS) \
-    M(14, CONFIG,         config,         MASTER,    ANY,       1, IPC_CONFIG_FIELDS) \
-    M(15, RELOAD,         reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
-    M(16, RELOADED,       reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
+    M(14, KEYS,           keys,           MASTER,    KEYHOLDER, 1, IPC_KEYS_FIELDS) \
+    M(15, KEYS_READ,      keys_read,      KEYHOLDER, MASTER,    0, IPC_KEYS_READ_FIELDS) \
+    M(16, CERTIFICATES,   certificates,   MASTER,    RECEIVER,  1, IPC_CERTIFICATES_FIELDS) \
+    M(110, CONFIG,       config,         MASTER,    ANY,       1, IPC_CONFIG_FIELDS) \
+    M(111, RELOAD,       reload,         CONTROL,   MASTER,    0, IPC_RELOAD_FIELDS) \
+    M(112, RELOADED,      reloaded,       MASTER,    CONTROL,   0, IPC_RELOADED_FIELDS) \
+    M(113, SRS_SECRETS,   srs_secrets,    MASTER,    MANAGER,   0, IPC_SRS_SECRETS_FIELDS) \
+    M(17, TLS_RELOAD,     tls_reload,     CONTROL,   MASTER,    0, IPC_TLS_RELOAD_FIELDS) \
+    M(18, TLS_RELOADED,   tls_reloaded,   MASTER,    CONTROL,   0, IPC_TLS_RELOADED_FIELDS) \
     M(20, CLIENT,         client,         ACCEPTOR,  RECEIVER,  1, IPC_CLIENT_FIELDS) \
     M(21, CLIENT_CLOSED,  client_closed,  RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_CLOSED_FIELDS) \
     M(22, CLIENT_NAME,    client_name,    RECEIVER,  RESOLVER,  0, IPC_CLIENT_NAME_FIELDS) \
@@ -443,10 +531,21 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(66, REREAD_DONE,    reread_done,    DELIVER,   MANAGER,   0, IPC_REREAD_DONE_FIELDS) \
     M(70, DELIVER,        deliver,        MANAGER,   MAILBOX,   2, IPC_DELIVER_FIELDS) \
     M(71, DELIVERED,      delivered,      MAILBOX,   MANAGER,   0, IPC_DELIVERED_FIELDS) \
+    M(75, SIGN,           sign,           RECEIVER,  KEYHOLDER, 0, IPC_SIGN_FIELDS) \
+    M(76, SIGNATURE,      signature,        KEYHOLDER, RECEIVER,  0, IPC_SIGNATURE_FIELDS) \
+    M(77, TICKETS,        tickets,        KEYHOLDER, RECEIVER,  0, IPC_TICKETS_FIELDS) \
+    M(90, AUTH_FILE,      auth_file,      MASTER,    AUTHD,     1, IPC_AUTH_FILE_FIELDS) \
+    M(91, AUTH_CONNECT,   auth_connect,   AUTHD,     MASTER,    0, IPC_AUTH_CONNECT_FIELDS) \
+    M(92, AUTH_SOCKET,    auth_socket,    MASTER,    AUTHD,     2, IPC_AUTH_SOCKET_FIELDS) \
+    M(93, AUTH_BEGIN,     auth_begin,     RECEIVER,  AUTHD,     0, IPC_AUTH_BEGIN_FIELDS) \
+    M(94, AUTH_LINE,      auth_line,      RECEIVER,  AUTHD,     0, IPC_AUTH_LINE_FIELDS) \
+    M(95, AUTH_RESULT,    auth_result,    AUTHD,     RECEIVER,  0, IPC_AUTH_RESULT_FIELDS) \
+    M(96, LOGIN_SPEND,    login_spend,    RECEIVER,  AUTHD,     0, IPC_LOGIN_SPEND_FIELDS) \
+    M(97, LOGIN_SPENT,    login_spent,    AUTHD,     RECEIVER,  0, IPC_LOGIN_SPENT_FIELDS) \
     M(80, ADMIN,          admin,          CONTROL,   MANAGER,   0, IPC_ADMIN_FIELDS) \
     M(81, ADMIN_ROW,      admin_row,      MANAGER,   CONTROL,   0, IPC_ADMIN_ROW_FIELDS) \
     M(82, ADMIN_END,      admin_end,      MANAGER,   CONTROL,   0, IPC_ADMIN_END_FIELDS) \
-    M(90, TABLE_LOOKUP,   table_lookup,   CONTROL,   TABLES,    0, IPC_TABLE_LOOKUP_FIELDS) \
-    M(91, TABLE_FOUND,    table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS)
+    M(114, TABLE_LOOKUP,  table_lookup,   CONTROL,   TABLES,    0, IPC_TABLE_LOOKUP_FIELDS) \
+    M(115, TABLE_FOUND,   table_found,    TABLES,    CONTROL,   0, IPC_TABLE_FOUND_FIELDS)
 
 #endif

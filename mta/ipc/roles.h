@@ -18,6 +18,7 @@
     R(ACCEPTOR,  acceptor,  "_mta-acceptor", 0) \
     R(CONTROL,   control,   "_mta-control",  0) \
     R(KEYHOLDER, keyholder, "_mta-keyholder",0) \
+    R(AUTHD,     authd,     "_mta-authd",    0) \
     R(TABLES,    tables,    "_mta-tables",   0) \
     R(GREYLIST,  greylist,  "_mta-greylist", 0)
 

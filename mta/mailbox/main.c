@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/verdict.h"
 #include "base/planted.h"
+#include "mta/config/expand.h"
 #include "mta/mailbox/maildir.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
@@ -28,8 +29,10 @@ static int place(struct process *p, uint16_t route, struct bytes rcpt, struct bu
 {
     struct bytes pattern;
     const struct config *c = process_config(p);
+    uint8_t memory[MAIL_ADDRESS_BYTES_MAX];
+    struct buf stripped = BUF_OVER(memory);
     int32_t folder = route < c->routes.count ? folder_of_route(c, route, &pattern) : -1;
-    if (folder < 0 || !maildir_path(pattern, rcpt, path)) return -1;
+    if (folder < 0 || !maildir_path(pattern, expand_strip(c, route, rcpt, &stripped), path)) return -1;
     return process_folder(p, (uint32_t)folder);
 }
 

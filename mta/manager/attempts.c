@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/must.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/aliases.h"
 #include "mta/process/dispatch.h"
 
 /* RCPTS of one attempt: the flat list must fit the scratch memory. */
@@ -48,7 +48,8 @@ static struct attempt *take_next(struct manager *m, uint64_t destination, uint32
     }
     memcpy(a->rcpts, job.rcpts, job.rcpt_count * sizeof *a->rcpts);
     if (job.rcpt_count > 1) qsort(a->rcpts, job.rcpt_count, sizeof *a->rcpts, ascending);
-    a->rcpt_count = job.rcpt_count;
+    a->rcpt_count = aliases_same_sender(job.message, a->rcpts, job.rcpt_count);
+    if (a->rcpt_count < job.rcpt_count) queue_return(m->queue, job.id, a->rcpts + a->rcpt_count, job.rcpt_count - a->rcpt_count);
     a->destination = destination;
     a->message = job.id;
     a->record = job.message;
@@ -80,6 +81,8 @@ struct attempt *attempt_of_notice(struct manager *m, const struct queue_notice *
     memcpy(a->rcpts, n->rcpts, n->rcpt_count * sizeof *a->rcpts);
     qsort(a->rcpts, n->rcpt_count, sizeof *a->rcpts, ascending);
     a->rcpt_count = n->rcpt_count;
+    if (n->expired) a->rcpt_count = aliases_same_sender(n->message, a->rcpts, n->rcpt_count);
+    if (a->rcpt_count < n->rcpt_count) queue_return(m->queue, n->id, a->rcpts + a->rcpt_count, n->rcpt_count - a->rcpt_count);
     a->message = n->id;
     a->record = n->message;
     a->queued_wall_us = n->message->arrival_wall_us;
@@ -147,7 +150,7 @@ static bool send_attempt(struct manager *m, struct attempt *a, const struct queu
     struct bytes list = buf_bytes(&flat);
     uint64_t handle = slots_handle(&m->attempts, a);
     if (!send_lists(to, handle, a->rcpt_count, &list)) return false;
-    const struct record_message *r = a->record;
+    const struct record_message *r = aliases_record(m, a->record, a->rcpts[0], false);
     struct ipc_attempt out = {
         .attempt = handle,
         .connection = a->connection,
@@ -186,7 +189,7 @@ static bool send_delivery(struct manager *m, struct attempt *a, const struct que
         .route = (uint16_t)route,
         .rcpt_index = a->rcpts[0],
         .rcpt = r.address,
-        .sender = a->record->sender,
+        .sender = aliases_record(m, a->record, a->rcpts[0], false)->sender,
         .prefix = content->prefix,
         .body_skip = a->record->body_skip,
         .body_bytes = a->record->body_bytes,
@@ -272,6 +275,7 @@ static void log_results(struct manager *m, const struct attempt *a, const struct
         struct line_outcome line = {
             .id = a->message,
             .rcpt = rcpt.address,
+            .original = rcpt.flags & RCPT_EXPANDED ? rcpt.orcpt : (struct bytes){0},
             .daemon = a->daemon,
             .relay_host = host,
             .relay = conn ? &conn->remote : &a->relay,
@@ -292,7 +296,8 @@ static struct bounce_of bounce_of(struct manager *m, const struct attempt *a, co
 {
     const struct connection *c = slots_find(&m->connections, a->connection);
     return (struct bounce_of){
-        .kind = BOUNCE_OUTCOME, .id = a->message, .original = a->record, .results = r, .count = a->rcpt_count, .dsn_passed = a->dsn_passed,
+        .kind = BOUNCE_OUTCOME, .id = a->message, .original = aliases_record(m, a->record, a->rcpts[0], true),
+        .results = r, .count = a->rcpt_count, .dsn_passed = a->dsn_passed,
         .final_here = !c && !a->connection,
         .remote_mta = c ? bytes_of(c->host_name, c->host_len) : a->connection ? bytes_of(a->relay_name, a->relay_len) : (struct bytes){0},
     };

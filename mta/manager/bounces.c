@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/aliases.h"
 #include "smtp/dsn.h"
 
 enum { BOUNCE_RCPTS_MAX = 200 }; /* recipients told of in one notification: more would not fit a small message; their outcomes are in the log */
@@ -204,6 +204,8 @@ bool bounce_build(struct manager *m, const struct bounce_of *b, struct record_me
         .header_bytes = header_end(buf_bytes(&text)),
         .body = buf_bytes(&text),
     };
+    struct bytes culprit;
+    if (aliases_apply(m, out, &culprit) > EXPAND_DONE) log_text(LOG_LEVEL_WARNING, "warning: the sender's own address is an alias that cannot be expanded");
     return true;
 }
 

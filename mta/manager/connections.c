@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "mta/manager/boxes.h"
+#include "mta/ipc/secrecy.h"
 #include "mta/process/dispatch.h"
 
 static struct site *site_of(struct manager *m, const struct connection *c) { return slots_find(&m->sites, c->site); }
@@ -83,6 +84,24 @@ static enum quarantine_answer apart_from_others(struct manager *m, const struct 
     return quarantine_ask(h, idle, process_now_ms(m->process));
 }
 
+/* put_secrecy - how much TLS a connection to this host is to have, by the route and by what is known of the host. */
+static void put_secrecy(const struct manager *m, const struct site *s, const struct host *h, struct buf *out)
+{
+    static const uint8_t levels[] = {[ROUTE_TLS_DEFAULT] = SECRECY_MAY, [ROUTE_TLS_OFF] = SECRECY_NONE, [ROUTE_TLS_OPPORTUNISTIC] = SECRECY_MAY,
+                                     [ROUTE_TLS_ENCRYPT] = SECRECY_ENCRYPT, [ROUTE_TLS_VERIFY] = SECRECY_VERIFY};
+    const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
+    struct secrecy q = {.level = levels[route->tls], .first = s->action == ACTION_RELAY && route->relay_tls_first};
+    bool address = s->action == ACTION_RELAY && route->relay_is_address;
+    if (!address) q.name = h->name;
+    if (q.level == SECRECY_VERIFY && address) q.name = config_bytes(m->config, route->relay_host);
+    if (route->tls_dane && h->dane == HOST_DANE_TLSA) { /* it decides, whatever else the route says */
+        q.level = SECRECY_DANE;
+        q.tlsa = h->tlsa;
+    }
+    if (q.level == SECRECY_MAY && s->clear) q.level = SECRECY_NONE;
+    secrecy_put(out, &q);
+}
+
 static bool send_connect(struct manager *m, struct site *s, struct connection *c, const struct host *h)
 {
     const struct config_route *route = &CONFIG_ITEMS(m->config, m->config->routes, struct config_route)[s->route];
@@ -96,6 +115,9 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         address_put(&addresses, &a);
     }
     struct bytes helo = config_bytes(m->config, route->helo);
+    uint8_t secrecy_store[SECRECY_BYTES_MAX];
+    struct buf secrecy = BUF_OVER(secrecy_store);
+    put_secrecy(m, s, h, &secrecy);
     struct ipc_connect q = {
         .connection = slots_handle(&m->connections, c),
         .worker = c->worker,
@@ -107,6 +129,7 @@ static bool send_connect(struct manager *m, struct site *s, struct connection *c
         .host = h->name,
         .helo = helo.len ? helo : config_bytes(m->config, m->config->hostname),
         .helo_only = s->helo_only,
+        .secrecy = buf_bytes(&secrecy),
         .addresses = buf_bytes(&addresses),
     };
     struct ipc_channel *to = process_channel(m->process, ROLE_CONNECTOR, 0);
@@ -315,6 +338,10 @@ void manager_on_closed(struct process *p, struct ipc_channel *from, const struct
     if (in->reuse_off) s->reuse_off = true;
     if (in->helo_only_next && !s->helo_only) {
         s->helo_only = true;
+        if (connection_open(m, s, host)) return;
+    }
+    if (in->clear_next && !s->clear) {
+        s->clear = true;
         if (connection_open(m, s, host)) return;
     }
     if (in->class != VERDICT_NONE && (unused || was_connecting)) {

@@ -8,13 +8,46 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "mta/manager/manager.h"
+#include "mta/manager/aliases.h"
 #include "mta/process/dispatch.h"
+#include "smtp/address.h"
 
 static void list_clear(struct rcpt_list *l)
 {
     free(l->octets);
     memset(l, 0, sizeof *l);
+}
+
+/* refuse_alias - an expansion that cannot be made is for the administrator to mend: the client keeps the message. A forged address is not. */
+static void refuse_alias(struct manager *m, uint16_t receiver, uint64_t transaction, struct bytes rcpt, enum expand_answer why)
+{
+    struct ipc_channel *to = process_channel(m->process, ROLE_RECEIVER, receiver);
+    uint8_t memory[200];
+    struct buf text = BUF_OVER(memory);
+    buf_put_c(&text, '<');
+    buf_put_cut(&text, bytes_slice(rcpt, 0, 100));
+    BUF_LIT(&text, ">: ");
+    buf_put_cstr(&text, expand_words(why));
+    struct ipc_refused answer = {.transaction = transaction, .code = 451, .enhanced_class = 4, .enhanced_subject = 3, .enhanced_detail = 5};
+    if (why == EXPAND_FORGED) {
+        answer.code = 550;
+        answer.enhanced_class = 5;
+        answer.enhanced_subject = 7;
+        answer.enhanced_detail = 1;
+    }
+    answer.text = buf_bytes(&text);
+    if (to && ipc_send_refused(to, &answer, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
+}
+
+/* has_flags - a receiver that says how a recipient came into the list lies: that is decided here. */
+static bool has_flags(struct bytes list)
+{
+    struct cursor c = cursor_over(list);
+    struct rcpt r;
+    while (rcpt_next(&c, &r)) {
+        if (r.flags != 0) return true;
+    }
+    return false;
 }
 
 static void refuse(struct manager *m, uint16_t receiver, uint64_t transaction, enum err e, struct bytes why)
@@ -84,16 +117,20 @@ static uint16_t keep(uint8_t *to, uint32_t max, struct bytes text)
     return (uint16_t)n;
 }
 
-static void remember(struct commit *c, struct ipc_channel *from, const struct ipc_commit *in)
+static void remember(struct commit *c, struct ipc_channel *from, const struct ipc_commit *in, struct bytes sender)
 {
     c->receiver = ipc_peer_index(from);
     c->receiver_epoch = ipc_peer_epoch(from);
     c->transaction = in->transaction;
     c->client = in->client;
+    c->uid = in->uid;
+    c->by_socket = (in->flags & MAIL_LOCAL) != 0;
     c->rcpt_count = in->rcpt_count;
     c->bytes = in->prefix.len + in->body_bytes;
     c->client_name_len = keep(c->client_name, sizeof c->client_name, in->client_name.len ? in->client_name : BYTES("unknown"));
-    c->sender_len = keep(c->sender, sizeof c->sender, in->sender);
+    c->sender_len = keep(c->sender, sizeof c->sender, sender);
+    c->mechanism = in->mechanism;
+    c->login_len = keep(c->login, sizeof c->login, in->login);
     c->message_id_len = keep(c->message_id, sizeof c->message_id, in->message_id);
 }
 
@@ -101,6 +138,7 @@ static void remember(struct commit *c, struct ipc_channel *from, const struct ip
 static bool makes_sense(const struct manager *m, const struct ipc_commit *in)
 {
     return in->rcpt_count > 0 && in->rcpt_count <= m->config->limits.rcpts && in->listener < m->config->listeners.count &&
+           ((in->flags & MAIL_LOCAL) == 0 || CONFIG_ITEMS(m->config, m->config->listeners, struct config_listener)[in->listener].socket.len > 0) &&
            (in->prefix.len == 0 || (uint64_t)in->id_offset + MESSAGE_ID_TEXT_BYTES <= in->prefix.len) && in->header_bytes <= in->body_bytes &&
            (in->body || in->body_bytes == in->content.len) && (!in->body || in->content.len == 0);
 }
@@ -111,7 +149,7 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
     struct manager *m = manager_of(p);
     struct rcpt_list *l = &m->lists[ipc_peer_index(from) % ROLE_INSTANCES_MAX];
     struct bytes rcpts = whole_list(l, in);
-    if (!makes_sense(m, in) || !rcpts.len) {
+    if (!makes_sense(m, in) || !rcpts.len || has_flags(rcpts)) {
         list_clear(l);
         process_violation(p, from, "a COMMIT that contradicts itself");
         return;
@@ -122,18 +160,20 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
         list_clear(l);
         return;
     }
-    remember(c, from, in);
+    struct smtp_address masked;
+    struct bytes sender = in->flags & MAIL_TRUSTED ? aliases_masquerade(m->config, in->sender, &masked) : in->sender;
+    remember(c, from, in, sender);
     uint8_t prefix[PREFIX_BYTES_MAX];
     if (in->prefix.len) memcpy(prefix, in->prefix.ptr, in->prefix.len);
     struct record_message r = {
         .arrival_wall_us = process_now_wall_us(p),
-        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED),
+        .flags = in->flags & (MAIL_SMTPUTF8 | MAIL_BODY_8BIT | MAIL_NEEDS_SMTPUTF8 | MAIL_TRUSTED | MAIL_LOCAL | MAIL_AUTHENTICATED),
         .ret = in->ret,
         .origin = {ipc_peer_index(from), ipc_peer_epoch(from), in->transaction},
         .client = in->client,
         .client_name = in->client_name,
         .helo = in->helo,
-        .sender = in->sender,
+        .sender = sender,
         .envid = in->envid,
         .message_id = in->message_id,
         .rcpt_count = in->rcpt_count,
@@ -145,6 +185,16 @@ void manager_on_commit(struct process *p, struct ipc_channel *from, const struct
         .header_bytes = in->header_bytes,
         .body = in->content,
     };
+    struct bytes culprit = {0};
+    enum expand_answer expanded = aliases_apply(m, &r, &culprit);
+    if (expanded > EXPAND_DONE) {
+        slots_give(&m->commits, c);
+        refuse_alias(m, ipc_peer_index(from), in->transaction, culprit, expanded);
+        if (in->body) queue_body_drop(m->queue, in->body);
+        list_clear(l);
+        return;
+    }
+    c->rcpt_count = r.rcpt_count;
     enum err e = queue_accept(m->queue, &r, prefix, in->id_offset, slots_handle(&m->commits, c), process_now_wall_us(p), process_now_ms(p));
     list_clear(l);
     if (e == ERR_NONE) return;

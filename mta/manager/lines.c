@@ -5,6 +5,8 @@
  */
 #include "base/log.h"
 #include "mta/manager/manager.h"
+#include "smtp/sasl.h"
+#include "smtp/address.h"
 
 static struct buf *begin(const char *daemon, struct message_id id)
 {
@@ -17,12 +19,28 @@ static struct buf *begin(const char *daemon, struct message_id id)
 void line_committed(struct manager *m, const struct commit *c, struct message_id id)
 {
     (void)m;
-    struct buf *line = begin("smtpd", id);
-    BUF_LIT(line, "client=");
-    log_bytes(line, bytes_of(c->client_name, c->client_name_len));
-    buf_put_c(line, '[');
-    net_print_ip(line, &c->client);
-    buf_put_c(line, ']');
+    struct buf *line;
+    if (c->by_socket) {
+        line = begin("pickup", id);
+        BUF_LIT(line, "uid=");
+        buf_put_u64(line, c->uid);
+        BUF_LIT(line, " from=<");
+        log_bytes(line, bytes_of(c->sender, c->sender_len));
+        buf_put_c(line, '>');
+    } else {
+        line = begin("smtpd", id);
+        BUF_LIT(line, "client=");
+        log_bytes(line, bytes_of(c->client_name, c->client_name_len));
+        buf_put_c(line, '[');
+        net_print_ip(line, &c->client);
+        buf_put_c(line, ']');
+        if (c->login_len) {
+            BUF_LIT(line, ", sasl_method=");
+            buf_put(line, smtp_sasl_name((enum smtp_sasl_mechanism)c->mechanism));
+            BUF_LIT(line, ", sasl_username=");
+            log_bytes(line, bytes_of(c->login, c->login_len));
+        }
+    }
     log_end();
 
     line = begin("cleanup", id);
@@ -125,6 +143,16 @@ static void put_relay(struct buf *line, const struct line_outcome *o)
     buf_put_u64(line, o->relay->port);
 }
 
+static void put_original(struct buf *line, struct bytes original)
+{
+    uint8_t memory[MAIL_ORCPT_BYTES_MAX];
+    struct buf text = BUF_OVER(memory);
+    if (!bytes_starts(original, BYTES("rfc822;")) || !smtp_xtext_decode(bytes_from(original, 7), &text) || text.overflow) return;
+    BUF_LIT(line, ", orig_to=<");
+    log_bytes(line, buf_bytes(&text));
+    buf_put_c(line, '>');
+}
+
 void line_outcome(const struct line_outcome *o)
 {
     const struct verdict *v = o->verdict;
@@ -132,6 +160,7 @@ void line_outcome(const struct line_outcome *o)
     BUF_LIT(line, "to=<");
     log_bytes(line, o->rcpt);
     buf_put_c(line, '>');
+    put_original(line, o->original);
     put_relay(line, o);
     if (o->connection_uses > 1) {
         BUF_LIT(line, ", conn_use=");

@@ -8,7 +8,7 @@
  *              resolver: LOOKUP out, ANSWER in          connector: CONNECT, CONNECT_CANCEL out; CONNECTED, FAILED in
  *              deliver: ATTEMPT_RCPTS, ATTEMPT, CLOSE, REREAD out; RESULT, CLOSED, REREAD_DONE in      mailbox: DELIVER out, DELIVERED in
  *              acceptor: CLIENT_APART, CLIENTS_ASK out; CLIENT_BEHAVED, CLIENT_LOST in
- *              control: ADMIN in; ADMIN_ROW, ADMIN_END out
+ *              control: ADMIN in; ADMIN_ROW, ADMIN_END out      master: CONFIG, SRS_SECRETS in
  * May do       files below the queue folder; no socket but its channels; no io_uring (its system calls can be traced and made to fail)
  * Holds        what is active: pending commits, attempts, connections, sites (tables of fixed size); resident messages and the body cache (queue/)
  * Exceptions   allocates after lock-down (messages come and go); opens segments and bodies in its folder
@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "mta/manager/aliases.h"
 #include "mta/manager/boxes.h"
 #include "mta/process/dispatch.h"
 #include "mta/process/folders.h"
@@ -130,7 +131,7 @@ static void collect(struct manager *m)
 
 static void give_out(struct manager *m)
 {
-    if (process_draining(m->process)) return;
+    if (process_draining(m->process) || srs_is_awaited(m)) return;
     uint64_t destination = 0;
     for (uint32_t i = 0; i < MANAGER_FEED_BATCH; i++) {
         destination = queue_next_destination(m->queue, process_now_ms(m->process), process_now_wall_us(m->process));

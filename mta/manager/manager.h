@@ -63,9 +63,13 @@ struct commit {                       /* a COMMIT on its way to the disk; what t
     uint32_t receiver_epoch;
     uint64_t transaction;
     struct net_address client;
+    uint32_t uid;                    /* with by_socket */
+    bool by_socket;                  /* a user of this host */
     uint32_t rcpt_count;
     uint64_t bytes;
-    uint16_t client_name_len, sender_len, message_id_len;
+    uint8_t mechanism;               /* enum smtp_sasl_mechanism; 0 = the client is not authenticated */
+    uint8_t login[255];
+    uint16_t client_name_len, sender_len, message_id_len, login_len;
     uint8_t client_name[HOST_NAME_BYTES_MAX], sender[MAIL_ADDRESS_BYTES_MAX], message_id[MESSAGE_ID_BYTES_MAX];
 };
 
@@ -98,6 +102,7 @@ struct site {
     uint32_t hosts_failed;            /* bits by place in the list: not to be tried again before the site is looked up anew or was down */
     uint32_t rotation;                /* spreads connections over hosts of equal preference (RFC 5321 5.1) */
     bool helo_only, reuse_off;
+    bool clear;                       /* TLS was tried, and failed where it is not demanded: not again before the next look-up */
     bool may_recover;                 /* some host of this round failed in a way that a later try may mend */
     bool secure;
     uint8_t resolver_deaths;          /* while it was being asked for */
@@ -298,6 +303,7 @@ void line_committed(struct manager *m, const struct commit *c, struct message_id
 struct line_outcome {
     struct message_id id;
     struct bytes rcpt;
+    struct bytes original;            /* "rfc822;alias@domain", when an alias led here */
     const char *daemon;               /* "smtp", "virtual", "discard", "error" */
     struct bytes relay_host;          /* empty = "none" */
     const struct net_address *relay;  /* family 0: no address printed */

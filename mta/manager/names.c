@@ -18,8 +18,9 @@ void names_route(void *context, const struct record_message *m, const struct rcp
         .rcpt = r->address,
         .sender = m->sender,
         .client = &m->client,
-        .trusted = (m->flags & MAIL_TRUSTED) != 0,
+        .trusted = (m->flags & MAIL_TRUSTED) != 0 || (r->flags & RCPT_EXPANDED) != 0,
         .local = (m->flags & MAIL_LOCAL) != 0,
+        .authenticated = (m->flags & MAIL_AUTHENTICATED) != 0,
     };
     int32_t route = route_find(c, &q);
     if (route < 0) {

@@ -256,6 +256,7 @@ static void answer(struct slice *s)
     case ADMIN_CRASH_LIST:
     case ADMIN_CRASH_SHOW:
     case ADMIN_CRASH_CLEAR: crashes(s); break;
+    case ADMIN_TLS_RELOAD: break; /* the master's */
     default:
         if (!count_all(s)) on_messages(s);
         break;

@@ -148,6 +148,7 @@ static void resolve(struct manager *m, struct site *s)
         .request = slots_handle(&m->sites, s),
         .kind = s->action == ACTION_MX ? LOOKUP_MX : LOOKUP_ADDRESS,
         .family = route->family,
+        .dane_port = !route->tls_dane ? 0 : s->action == ACTION_MX ? m->config->connect.mx_port : route->relay_port,
         .name = name,
     };
     if (ipc_send_lookup(to, &q, -1) == ERR_NONE) {
@@ -181,6 +182,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
     s->resolver_deaths = 0;
     s->fresh_until_ms = process_now_ms(p) + ttl_ms;
     s->secure = in->secure;
+    s->clear = false;
     if (in->status == ANSWER_FOUND) {
         struct cursor c = cursor_over(in->hosts);
         struct host h;
@@ -216,7 +218,7 @@ void manager_on_answer(struct process *p, struct ipc_channel *from, const struct
 void site_down(struct manager *m, struct site *s, const struct verdict *v, struct bytes host, const struct net_address *remote)
 {
     s->hosts_failed = 0;
-    s->helo_only = s->may_recover = false;
+    s->helo_only = s->may_recover = s->clear = false;
     /* One message bears the news in the log and in its listing; the destination's back-off holds the others without touching them. */
     struct attempt *a = attempt_take(m, s->destination, UINT32_MAX);
     uint8_t store[1024];

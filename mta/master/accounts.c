@@ -24,7 +24,7 @@ static bool account_of_name(const char *name, struct account *a)
 static bool find_named(struct master *m)
 {
     for (enum ipc_role role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
-        if (role != ROLE_KEYHOLDER && !account_of_name(ipc_role_user(role), &m->accounts[role])) return false;
+        if (process_places(m->config, role) > 0 && !account_of_name(ipc_role_user(role), &m->accounts[role])) return false;
     }
     return true;
 }
@@ -40,7 +40,7 @@ static int count_from(struct master *m, uint32_t base, bool is_given)
             buf_put_u64(line, uid);
             BUF_LIT(line, " belongs to ");
             buf_put_cstr(line, owner->pw_name);
-            BUF_LIT(line, ": make the users _mta-manager and so on, or set `uid-base N` to twelve free numbers");
+            BUF_LIT(line, ": make the users _mta-manager and so on, or set `uid-base N` to thirteen free numbers");
             log_end();
             return PROCESS_EXIT_CONFIG;
         }

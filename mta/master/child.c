@@ -45,7 +45,6 @@ void child_say(enum log_level level, const struct child *c, const char *text)
 void children_list(struct master *m)
 {
     for (enum ipc_role role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
-        if (role == ROLE_KEYHOLDER) continue; /* its place is free until there are keys */
         for (uint16_t i = 0; i < process_places(m->config, role); i++) m->children[m->child_count++] = (struct child){.role = role, .index = i, .state = ROLE_STOPPED};
     }
     must(m->child_count <= CHILDREN_MAX);
@@ -199,15 +198,20 @@ enum err child_start(struct master *m, struct child *c)
     c->hung = false;
     c->started_ms = m->now_ms;
     c->started_wall_us = clock_wall_us();
-    e = connect_peers(m, c);
+    e = keys_give(m, c);
+    if (e == ERR_NONE) e = connect_peers(m, c);
     if (e == ERR_NONE) e = boxes_give(m, c);
     if (c->role == ROLE_MANAGER) news_manager_came(m, c);
+    if (c->role == ROLE_AUTHD) {
+        auth_forget(m);
+        auth_look(m);
+    }
     return e;
 }
 
 bool child_takes(const struct child *c)
 {
-    return c->role == ROLE_MANAGER || c->role == ROLE_ACCEPTOR || c->role == ROLE_RECEIVER || c->role == ROLE_RESOLVER;
+    return c->role != ROLE_CONNECTOR && c->role != ROLE_DELIVER && c->role != ROLE_MAILBOX && c->role != ROLE_CONTROL;
 }
 
 bool children_start(struct master *m, bool taking)

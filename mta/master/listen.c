@@ -89,23 +89,22 @@ int listeners_open(struct master *m)
     return 0;
 }
 
-/* ---- the socket of mtactl ---- */
+/* ---- Unix sockets: that of mtactl, and those of listeners ---- */
 
-static int refuse_control(const struct master *m, const char *why)
+static int refuse_socket(struct bytes path, const char *why)
 {
     struct buf *line = log_begin(LOG_LEVEL_FATAL);
-    BUF_LIT(line, "fatal: cannot make the control socket ");
-    log_bytes(line, config_bytes(m->config, m->config->control_socket));
+    BUF_LIT(line, "fatal: cannot make the socket ");
+    log_bytes(line, path);
     BUF_LIT(line, ": ");
     buf_put_cstr(line, why);
     log_end();
     return PROCESS_EXIT_FAILED;
 }
 
-/* control_place - its folder (-1 and errno) and name; the folder is made when it is missing. */
-static int control_place(const struct master *m, struct bytes *name)
+/* socket_place - its folder (-1 and errno) and name; the folder is made when it is missing. */
+static int socket_place(struct bytes path, struct bytes *name)
 {
-    struct bytes path = config_bytes(m->config, m->config->control_socket);
     uint32_t slash = bytes_find_last(path, '/');
     *name = bytes_from(path, slash + 1);
     struct account self = {geteuid(), getegid()};
@@ -113,8 +112,8 @@ static int control_place(const struct master *m, struct bytes *name)
     return path_open(bytes_slice(path, 0, slash), &self, 0755, &made);
 }
 
-/* control_address - through the folder's descriptor, since a whole path may be longer than a socket address can hold. */
-static bool control_address(int folder, struct bytes name, struct sockaddr_un *out)
+/* socket_address - through the folder's descriptor, since a whole path may be longer than a socket address can hold. */
+static bool socket_address(int folder, struct bytes name, struct sockaddr_un *out)
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
     int n = snprintf(out->sun_path, sizeof(out->sun_path), "/proc/self/fd/%d/%.*s", folder, (int)name.len, (const char *)name.ptr);
@@ -138,38 +137,64 @@ static const char *clear_stale(int folder, const struct sockaddr_un *where, bool
     return unlinkat(folder, name, 0) == 0 ? NULL : strerror(errno);
 }
 
-int control_open(struct master *m)
+/* socket_listen - a listening Unix socket at a path, or -1 when the reason was said. */
+static int socket_listen(struct bytes path, mode_t mode, int backlog)
 {
     struct bytes name;
     struct sockaddr_un where;
-    m->control_fd = -1;
-    int folder = control_place(m, &name);
-    if (folder < 0) return refuse_control(m, strerror(errno));
+    int fd = -1, folder = socket_place(path, &name);
+    if (folder < 0) return refuse_socket(path, strerror(errno)), -1;
     bool still_there = false;
-    const char *why = control_address(folder, name, &where) ? clear_stale(folder, &where, &still_there) : "its name is too long";
+    const char *why = socket_address(folder, name, &where) ? clear_stale(folder, &where, &still_there) : "its name is too long";
     for (uint32_t n = 0; still_there && n < PATIENCE_TRIES; n++) {
         pause_a_moment();
         why = clear_stale(folder, &where, &still_there);
     }
     if (why == NULL) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        /* Anybody may connect: the control process judges who is there by the kernel's word, not by file modes. */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         bool done = fd >= 0 && bind(fd, (const struct sockaddr *)&where, sizeof(where)) == 0
-            && fchmodat(folder, strrchr(where.sun_path, '/') + 1, m->is_root ? 0666 : 0600, 0) == 0 && listen(fd, CONTROL_BACKLOG) == 0;
+            && fchmodat(folder, strrchr(where.sun_path, '/') + 1, mode, 0) == 0 && listen(fd, backlog) == 0;
         if (!done) why = strerror(errno);
-        m->control_fd = fd;
+        if (!done && fd >= 0) close(fd);
     }
     close(folder);
-    return why == NULL ? 0 : refuse_control(m, why);
+    if (why != NULL) refuse_socket(path, why);
+    return why == NULL ? fd : -1;
 }
 
-void control_remove(struct master *m)
+static void socket_remove(struct bytes path)
 {
     struct bytes name;
     struct sockaddr_un where;
-    if (m->control_fd < 0) return;
-    int folder = control_place(m, &name);
+    int folder = socket_place(path, &name);
     if (folder < 0) return;
-    if (control_address(folder, name, &where)) unlinkat(folder, strrchr(where.sun_path, '/') + 1, 0);
+    if (socket_address(folder, name, &where)) unlinkat(folder, strrchr(where.sun_path, '/') + 1, 0);
     close(folder);
+}
+
+int sockets_open(struct master *m)
+{
+    const struct config_listener *blocks = CONFIG_ITEMS(m->config, m->config->listeners, struct config_listener);
+    /* Anybody may connect: who is there is judged by the kernel's word, not by file modes. */
+    m->control_fd = socket_listen(config_bytes(m->config, m->config->control_socket), m->is_root ? 0666 : 0600, CONTROL_BACKLOG);
+    if (m->control_fd < 0) return PROCESS_EXIT_FAILED;
+    for (uint16_t i = 0; blocks != NULL && i < m->config->listeners.count; i++) {
+        struct bytes path = config_bytes(m->config, blocks[i].socket);
+        if (path.len == 0) continue;
+        if (m->listener_count == LISTENERS_MAX) return refuse_socket(path, "there are too many listening sockets");
+        int fd = socket_listen(path, 0666, BACKLOG);
+        if (fd < 0) return PROCESS_EXIT_FAILED;
+        m->listeners[m->listener_count++] = (struct listener){.listen_block = i, .fd = fd};
+    }
+    return 0;
+}
+
+void sockets_remove(struct master *m)
+{
+    const struct config_listener *blocks = CONFIG_ITEMS(m->config, m->config->listeners, struct config_listener);
+    if (m->control_fd >= 0) socket_remove(config_bytes(m->config, m->config->control_socket));
+    for (uint32_t i = 0; i < m->listener_count; i++) {
+        struct bytes path = config_bytes(m->config, blocks[m->listeners[i].listen_block].socket);
+        if (path.len > 0) socket_remove(path);
+    }
 }

@@ -20,10 +20,10 @@
 #define CONFIG_FILE_DEFAULT "/etc/mta/mta.conf"
 
 extern const struct role role_manager, role_resolver, role_mailbox, role_connector, role_deliver, role_receiver, role_acceptor, role_control,
-    role_tables, role_greylist;
+    role_keyholder, role_authd, role_tables, role_greylist;
 
 static const struct role *const roles[] = {
-    &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control,
+    &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control, &role_keyholder, &role_authd,
     &role_tables, &role_greylist,
 };
 

@@ -4,8 +4,8 @@
  * Purpose      opens what no child may open: listening sockets, control socket, log, queue and mail folders, configuration; hands it out
  * Runs as      root when started as root, and then the only process that is
  * Inherits     standard error; NOTIFY_SOCKET and WATCHDOG_USEC of a service manager
- * Talks to     every child: PEER, PING, DRAIN, LOG_TO, DIED out; READY, PONG, DRAINED, VIOLATION in.
- *              LISTENER to the acceptor, CONTROL_LISTENER and ROLE_STATE to control, CONFIG to all; RELOAD from control, RELOADED to it
+ * Talks to     every child: PEER, PING, DRAIN, LOG_TO, DIED, CONFIG out; READY, PONG, DRAINED, VIOLATION in.
+ *              SRS_SECRETS to the manager, LISTENER to the acceptor, CONTROL_LISTENER, ROLE_STATE and RELOADED to control; RELOAD from it
  * May do       anything; so it does little, and reads nothing that comes from a network
  * Holds        the child table; descriptors
  * If it dies   every child ends: by its parent-death signal, or because its channel ends
@@ -85,6 +85,7 @@ static void on_signal(struct master *m, int number)
     if (number == SIGHUP) {
         logfile_reopen(m);
         if (m->ready && !m->stopping) reload_now(m, NULL, 0);
+        keys_reload(m, 0);
     }
     if (number != SIGTERM && number != SIGINT) return;
     if (m->stopping && m->now_ms - m->stop_begun_ms < SAME_WISH_MS) return;
@@ -109,6 +110,7 @@ static int timeout_ms(const struct master *m)
     uint64_t at = watch_deadline(m);
     if (stop_deadline(m) < at) at = stop_deadline(m);
     if (notify_deadline() < at) at = notify_deadline();
+    if (auth_deadline(m) < at) at = auth_deadline(m);
     if (reload_deadline(m) < at) at = reload_deadline(m);
     uint64_t now = clock_mono_ms();
     if (at <= now) return 0;
@@ -140,6 +142,7 @@ static void turn(struct master *m)
     }
     if (got > 0 && fds[0].revents != 0) read_signals(m);
     watch_due(m);
+    auth_look(m);
     reload_due(m);
     notify_alive(m->now_ms);
     flush_channels(m);
@@ -150,7 +153,8 @@ static void turn(struct master *m)
 static int prepare(struct master *m)
 {
     static int (*const steps[])(struct master *) = {
-        open_self, accounts_find, root_open, listeners_open, control_open, folders_open, logfile_open, open_signals, start_children,
+        open_self, accounts_find, root_open, listeners_open, sockets_open, folders_open, secrets_read, logfile_open, keys_open, open_signals,
+        start_children,
     };
     for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         int code = steps[i](m);
@@ -165,7 +169,7 @@ int master_run(int config_fd, struct config_texts *texts, uint32_t landlock_max)
     m->config_fd = config_fd;
     m->texts = texts;
     m->landlock_max = landlock_max;
-    m->control_fd = m->root_fd = -1;
+    m->control_fd = m->root_fd = m->certificates_fd = m->certificates_next_fd = -1;
     m->now_ms = clock_mono_ms();
     m->started_wall_us = clock_wall_us();
     enum err e = config_map(config_fd, &m->config);
@@ -184,7 +188,7 @@ int master_run(int config_fd, struct config_texts *texts, uint32_t landlock_max)
     int code = prepare(m);
     if (code != 0) stop_at_once(m, code);
     while (m->child_count > 0 && !(m->stopping && stop_step(m))) turn(m);
-    control_remove(m);
+    sockets_remove(m);
     if (m->ready) log_text(LOG_LEVEL_INFO, "stopped");
     log_flush();
     /* Whatever a child said before it gave up is in the log; who started us may be looking elsewhere. */

@@ -35,6 +35,13 @@ enum {
 
 struct account { uint32_t uid, gid; };
 
+struct auth_seen { /* a password file as it was given */
+    bool given, complained;
+    ino_t inode;
+    off_t bytes;
+    struct timespec modified;
+};
+
 struct listener {
     uint16_t listen_block;        /* index in the configuration */
     struct net_address address;
@@ -71,6 +78,8 @@ struct master {
     const struct config *config, *first_config; /* in use; of the start, into which the log's texts point */
     struct config_texts *texts;   /* of the configuration, for reloads */
     int config_fd;
+    uint8_t secrets[SRS_SECRETS_BYTES_MAX]; /* the file of srs { secret } */
+    uint32_t secrets_bytes;
     struct {
         uint64_t look_ms;         /* when the files of tables are looked at next, monotonic */
         uint64_t refused;         /* how they looked when they could not be used the last time; 0 = they could */
@@ -90,6 +99,14 @@ struct master {
     uint64_t now_ms;
     int64_t started_wall_us;
     bool open;                    /* who takes mail has been READY: clients are let in, and the other children are started */
+    int certificates_fd;          /* what receivers have of certificates; -1 = there are none */
+    uint32_t certificate_count;
+    struct auth_seen auth_seen[CONFIG_AUTHS_MAX]; /* password files that the auth process has */
+    uint64_t auth_look_ms;        /* when to look at them again */
+    uint64_t keys_generation;     /* in use */
+    int certificates_next_fd;     /* of the generation behind it, while the keyholder judges it; -1 = nothing is being judged */
+    uint64_t reload_request;      /* control's number for it; 0 = a signal asked */
+    bool keys_good;               /* the keyholder has them, or there are none */
     bool ready;                   /* every child has been READY once */
     bool stopping;
     bool at_once;                 /* stopping without drain */
@@ -110,10 +127,12 @@ int accounts_find(struct master *m);
 
 /* ---- open.c, listen.c, logfile.c: what children cannot open. Each returns 0, or the exit code after one line was logged. ---- */
 int folders_open(struct master *m);
+int secrets_read(struct master *m);
 int root_open(struct master *m);
 int listeners_open(struct master *m);
-int control_open(struct master *m);
-void control_remove(struct master *m);
+int sockets_open(struct master *m);
+/* sockets_remove - the paths of Unix sockets that this master made. */
+void sockets_remove(struct master *m);
 /* path_open - a folder by its whole path, as an O_PATH descriptor; what is missing is made, owned by `owner`. -1 and errno. */
 int path_open(struct bytes path, const struct account *owner, mode_t mode, bool *made);
 
@@ -142,7 +161,7 @@ must_use enum err child_start(struct master *m, struct child *c);
  * greeting waits for the first ones only. False after one line was logged.
  */
 bool children_start(struct master *m, bool taking);
-/* child_takes - whether it is one of those that mail can be taken with. */
+/* child_takes - whether it is one of those that mail is taken with: all but those that deliver, and mtactl's. */
 bool child_takes(const struct child *c);
 /* child_kill - SIGKILL, with the reason for the line that its death will be. */
 void child_kill(struct child *c, const char *why);
@@ -153,6 +172,24 @@ void child_print(struct buf *line, const struct child *c);
 void child_say(enum log_level level, const struct child *c, const char *text);
 /* child_forget - close what belongs to a process that is gone. */
 void child_forget(struct child *c);
+
+/* ---- keys.c: certificates and keys, for receivers and keyholder ---- */
+/* ---- auth.c ---- */
+/* auth_forget - a new auth process has nothing. auth_look - give it password files that have changed, once a second. auth_deadline - when to look. */
+void auth_forget(struct master *m);
+void auth_look(struct master *m);
+uint64_t auth_deadline(const struct master *m);
+/* auth_connect - the auth process wants a connection to Dovecot. False when it makes no sense. */
+bool auth_connect(struct master *m, const struct ipc_auth_connect *ask);
+
+/* keys_open - read the certificates. Returns 0, or the exit code after one line was logged. */
+int keys_open(struct master *m);
+/* keys_give - to a process that is being started: the keyholder gets the keys, read anew from their files; a receiver the certificates. */
+must_use enum err keys_give(struct master *m, struct child *c);
+/* keys_reload - read certificates and keys again: all of them are used from then on, or none. request: control's, 0 for a signal. */
+void keys_reload(struct master *m, uint64_t request);
+/* keys_read - what the keyholder said of them. False when it makes no sense. */
+bool keys_read(struct master *m, const struct ipc_keys_read *k);
 
 /* ---- box.c ---- */
 /* boxes_make - the memory files of every worker's place. Returns 0, or the exit code after one line was logged. */
@@ -171,6 +208,8 @@ void news_manager_asked(struct master *m);
 void news_manager_answered(struct master *m);
 
 /* ---- watch.c ---- */
+/* watch_all_ready - whether everybody has said READY and the keys are good; then work is given out, once. */
+void watch_all_ready(struct master *m);
 void watch_receive(struct master *m, struct child *c);
 void watch_reap(struct master *m);
 /* watch_due - pings, hung children, restarts that are due. watch_deadline - when it has to be called at the latest, monotonic ms. */

@@ -165,3 +165,27 @@ int root_open(struct master *m)
     rmdir(path);
     return done ? 0 : refuse("cannot open an empty folder", bytes_of_cstr(path), strerror(kept));
 }
+
+int secrets_read(struct master *m)
+{
+    enum { PATH_BYTES = 4096 };
+    char path[PATH_BYTES + 1] = {0};
+    struct bytes name = config_bytes(m->config, m->config->srs.secret);
+    struct stat st;
+    if (name.len == 0) return 0;
+    if (name.len <= PATH_BYTES) memcpy(path, name.ptr, name.len);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    bool open_to_others = good && (st.st_mode & 077) != 0;
+    ssize_t n = good && !open_to_others ? read(fd, m->secrets, sizeof m->secrets) : -1;
+    enum err e = n < 0 ? err_from_errno(errno) : n == 0 ? ERR_SHORT : (size_t)n == sizeof m->secrets ? ERR_TOO_LONG : ERR_NONE;
+    if (open_to_others) e = ERR_DENIED;
+    if (fd >= 0) close(fd);
+    if (e == ERR_NONE) {
+        m->secrets_bytes = (uint32_t)n;
+        return 0;
+    }
+    const char *why = open_to_others ? "the secrets of srs can be read by others than their owner: chmod 600" : "cannot read the secrets of srs";
+    log_err(LOG_LEVEL_FATAL, why, name, e);
+    return PROCESS_EXIT_CONFIG;
+}

@@ -51,11 +51,18 @@ static void give_control(struct master *m, struct child *control)
     for (uint32_t i = 0; i < m->child_count; i++) watch_tell_state(m, &m->children[i]);
 }
 
+static void give_secrets(struct master *m, struct child *manager)
+{
+    struct ipc_srs_secrets secrets = {.secrets = bytes_of(m->secrets, m->secrets_bytes)};
+    if (ipc_send_srs_secrets(manager->channel, &secrets, -1) != ERR_NONE) child_kill(manager, "it could not be given the secrets of SRS");
+}
+
 /* give_work - what a role may have only when everybody it relies on is there. */
 static void give_work(struct master *m, struct child *c)
 {
     if (c->role == ROLE_ACCEPTOR) give_listeners(m, c);
     if (c->role == ROLE_CONTROL) give_control(m, c);
+    if (c->role == ROLE_MANAGER && m->secrets_bytes > 0) give_secrets(m, c);
 }
 
 /* say_open - a line for each layer that some process does without: what that leaves open. */
@@ -100,6 +107,7 @@ static void say_ready(struct master *m)
  * somebody is missing, or nobody could be started. */
 static bool open_doors(struct master *m)
 {
+    if (!m->keys_good) return false;
     for (uint32_t i = 0; i < m->child_count; i++) {
         if (child_takes(&m->children[i]) && !m->children[i].was_ready) return false;
     }
@@ -127,7 +135,12 @@ static void on_ready(struct master *m, struct child *c, const struct ipc_ready *
         give_work(m, c);
         return;
     }
-    if (!m->open && !open_doors(m)) return;
+    watch_all_ready(m);
+}
+
+void watch_all_ready(struct master *m)
+{
+    if (m->ready || (!m->open && !open_doors(m))) return;
     for (uint32_t i = 0; i < m->child_count; i++) {
         if (!m->children[i].was_ready) return;
     }
@@ -169,7 +182,10 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         struct ipc_pong pong;
         struct ipc_drained drained;
         struct ipc_violation violation;
+        struct ipc_keys_read keys_read;
+        struct ipc_auth_connect auth_connect;
         struct ipc_reload reload;
+        struct ipc_tls_reload tls_reload;
     } u;
     switch (record->type) {
     case IPC_READY:
@@ -190,6 +206,14 @@ static bool on_message(struct master *m, struct child *c, const struct ipc_recor
         if (ipc_decode_violation(record->body, &u.violation) != ERR_NONE) return false;
         on_violation(m, c, &u.violation);
         return true;
+    case IPC_TLS_RELOAD:
+        if (ipc_decode_tls_reload(record->body, &u.tls_reload) != ERR_NONE || u.tls_reload.request == 0) return false;
+        keys_reload(m, u.tls_reload.request);
+        return true;
+    case IPC_KEYS_READ:
+        return ipc_decode_keys_read(record->body, &u.keys_read) == ERR_NONE && keys_read(m, &u.keys_read);
+    case IPC_AUTH_CONNECT:
+        return ipc_decode_auth_connect(record->body, &u.auth_connect) == ERR_NONE && auth_connect(m, &u.auth_connect);
     case IPC_RELOAD:
         if (ipc_decode_reload(record->body, &u.reload) != ERR_NONE) return false;
         if (!m->stopping) reload_now(m, c, u.reload.request);

@@ -22,6 +22,7 @@
 #define PROCESS_HEARS_acceptor_ACCEPTOR ~, 1
 #define PROCESS_HEARS_control_CONTROL ~, 1
 #define PROCESS_HEARS_keyholder_KEYHOLDER ~, 1
+#define PROCESS_HEARS_authd_AUTHD ~, 1
 #define PROCESS_HEARS_tables_TABLES ~, 1
 #define PROCESS_HEARS_greylist_GREYLIST ~, 1
 
@@ -46,6 +47,7 @@
     PROCESS_PROTOTYPE(acceptor, name, to) \
     PROCESS_PROTOTYPE(control, name, to) \
     PROCESS_PROTOTYPE(keyholder, name, to) \
+    PROCESS_PROTOTYPE(authd, name, to) \
     PROCESS_PROTOTYPE(tables, name, to) \
     PROCESS_PROTOTYPE(greylist, name, to)
 IPC_MESSAGES(PROCESS_PROTOTYPES)
@@ -69,6 +71,7 @@ IPC_MESSAGES(PROCESS_PROTOTYPES)
 #define PROCESS_CASES_acceptor(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(acceptor, NAME, name, to)
 #define PROCESS_CASES_control(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(control, NAME, name, to)
 #define PROCESS_CASES_keyholder(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(keyholder, NAME, name, to)
+#define PROCESS_CASES_authd(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(authd, NAME, name, to)
 #define PROCESS_CASES_tables(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(tables, NAME, name, to)
 #define PROCESS_CASES_greylist(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(greylist, NAME, name, to)
 

@@ -22,7 +22,7 @@ static struct process the_process;
 static const char *const log_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master", [ROLE_MANAGER] = "qmgr", [ROLE_RESOLVER] = "resolver", [ROLE_MAILBOX] = "virtual", [ROLE_CONNECTOR] = "connector",
     [ROLE_DELIVER] = "smtp", [ROLE_RECEIVER] = "smtpd", [ROLE_ACCEPTOR] = "acceptor", [ROLE_CONTROL] = "control", [ROLE_KEYHOLDER] = "keyholder",
-    [ROLE_TABLES] = "tables", [ROLE_GREYLIST] = "greylist",
+    [ROLE_AUTHD] = "authd", [ROLE_TABLES] = "tables", [ROLE_GREYLIST] = "greylist",
 };
 
 const struct config *process_config(const struct process *p) { return p->config; }
@@ -40,7 +40,9 @@ void process_wake(struct process *p) { p->wake = true; }
 uint16_t process_places(const struct config *c, enum ipc_role role)
 {
     uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers + 1 : role == ROLE_DELIVER ? c->workers.delivers + 1 : 1;
-    must(count >= 1 && count <= ROLE_INSTANCES_MAX);
+    if (role == ROLE_KEYHOLDER && c->tls.count == 0) count = 0;
+    if (role == ROLE_AUTHD && c->auths.count == 0) count = 0;
+    must( count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }
 

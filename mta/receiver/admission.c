@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "mta/config/expand.h"
 #include "smtp/reply.h"
 
 void admission_refuse(struct admission *out, uint16_t code, struct enhanced e, struct bytes rcpt, struct bytes words,
@@ -38,19 +39,36 @@ static void refuse_by_route(const struct config *c, const struct config_route *r
     admission_refuse(out, code, e, rcpt, BYTES("Recipient address rejected: "), text);
 }
 
+/* judge_alias - an alias whose members cannot be told takes no mail for now: better than a promise that nobody can keep. */
+static void judge_alias(const struct config *c, const struct route_question *q, struct bytes asked, struct admission *out)
+{
+    static struct expansion expansion; /* large; one recipient at a time */
+    enum expand_answer answer = expand_address(c, q, &expansion);
+    if (answer <= EXPAND_DONE) return;
+    admission_refuse(out, 451, (struct enhanced){4, 3, 5}, asked, BYTES("Recipient address rejected: "), bytes_of_cstr(expand_words(answer)));
+}
+
 void admission_decide(const struct config *c, const struct admission_question *q, struct admission *out)
 {
     bool bare = q->rcpt->domain.len == 0;
     struct bytes asked = q->rcpt->whole;
     out->taken = out->ask_mailbox = false;
     out->rcpt = bare ? config_bytes(c, c->postmaster) : asked;
-    struct route_question question = {.rcpt = out->rcpt, .sender = q->sender, .client = q->client, .trusted = q->trusted};
+    struct route_question question = {
+        .rcpt = out->rcpt, .sender = q->sender, .client = q->local ? NULL : q->client, .trusted = q->trusted,
+        .authenticated = q->authenticated, .local = q->local,
+    };
     bool admitted = route_admits_stranger(c, &question, &out->route);
     if (q->trusted) out->route = route_find(c, &question); /* some routes are for such clients alone */
     const struct config_route *routes = CONFIG_ITEMS(c, c->routes, struct config_route);
     const struct config_route *route =
         out->route >= 0 && (uint32_t)out->route < c->routes.count && routes ? &routes[out->route] : NULL;
-    if (route && route->action == ACTION_REJECT) {
+    bool alias = route && expand_has_alias(c, &question);
+    if (expand_is_srs(c, asked)) { /* whether it is one of ours the manager sees before anything is promised */
+        out->taken = true;
+        return;
+    }
+    if (route && route->action == ACTION_REJECT && !alias) {
         refuse_by_route(c, route, asked, out);
     } else if (!q->trusted && !bare && (!admitted || asks_to_route(q->rcpt->local))) {
         admission_refuse(out, 554, (struct enhanced){5, 7, 1}, asked, BYTES("Relay access denied"), (struct bytes){0});
@@ -59,6 +77,7 @@ void admission_decide(const struct config *c, const struct admission_question *q
                          BYTES("Recipient address rejected: no route leads to its domain"), (struct bytes){0});
     } else {
         out->taken = true;
-        out->ask_mailbox = route->action == ACTION_MAILDIR && !c->mailbox.create;
+        out->ask_mailbox = route->action == ACTION_MAILDIR && !c->mailbox.create && !alias;
+        if (alias) judge_alias(c, &question, asked, out);
     }
 }

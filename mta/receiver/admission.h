@@ -18,7 +18,7 @@ struct admission_question {
     const struct smtp_address *rcpt;  /* as the parser left it; an empty domain is bare postmaster */
     struct bytes sender;              /* empty = <> */
     const struct net_address *client;
-    bool trusted;
+    bool trusted, authenticated, local; /* local: a user of this host; both are trusted too */
 };
 
 struct admission {

@@ -135,7 +135,7 @@ static enum want decide(const struct config *c, const struct admission_case *k, 
     struct net_address address;
     parse(k->rcpt, &rcpt);
     assert_true(net_parse_ip(bytes_of_cstr(client), &address));
-    struct admission_question q = {&rcpt, bytes_of_cstr(k->sender), &address, k->trusted};
+    struct admission_question q = {&rcpt, bytes_of_cstr(k->sender), &address, k->trusted, false, false};
     admission_decide(c, &q, a);
     if (a->taken) return TAKEN;
     switch (a->answer.code) {
@@ -181,6 +181,28 @@ static void test_admission_decide_without_a_route_refuses_trusted_clients(void *
     config_unmap(c);
 }
 
+static void test_admission_decide_trusted_and_local_take_routes_of_their_own(void **state)
+{
+    (void)state;
+    const struct config *c = load("config-version 1\nhostname mx.example.org\nlisten mx { address 127.0.0.1:25 }\n"
+                                  "route users { match local; mx }\nroute out { match trusted; mx }\n");
+    struct admission a;
+    struct smtp_address rcpt;
+    struct net_address address;
+    parse("<bob@example.com>", &rcpt);
+    assert_true(net_parse_ip(BYTES("10.0.0.1"), &address));
+    struct admission_question q = {&rcpt, BYTES(""), &address, true, false, true};
+    admission_decide(c, &q, &a);
+    assert_true(a.taken && a.route == 0);
+    q.local = false;
+    admission_decide(c, &q, &a);
+    assert_true(a.taken && a.route == 1);
+    q.trusted = false;
+    admission_decide(c, &q, &a);
+    assert_true(!a.taken);
+    config_unmap(c);
+}
+
 static void test_admission_decide_bare_postmaster_is_the_configured_address(void **state)
 {
     (void)state;
@@ -215,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_admission_decide_keeps_strangers_from_relaying),
         cmocka_unit_test(test_admission_decide_client_route_admits_no_stranger),
         cmocka_unit_test(test_admission_decide_without_a_route_refuses_trusted_clients),
+        cmocka_unit_test(test_admission_decide_trusted_and_local_take_routes_of_their_own),
         cmocka_unit_test(test_admission_decide_bare_postmaster_is_the_configured_address),
         cmocka_unit_test(test_admission_decide_words_are_those_of_the_route),
     };

@@ -8,7 +8,9 @@
  */
 #include "base/must.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/tls.h"
 #include "smtp/stamp.h"
+#include "smtp/submission.h"
 
 enum {
     /* Chunks of a recipient list that go into COMMIT itself, and into one record before it, beside those that the
@@ -27,6 +29,7 @@ static_assert(RCPT_CHUNKS_RECORD * POOL_CHUNK_BYTES + SESSION_RCPTS_BYTES <= RCP
               "a part of a list must fit into RCPTS");
 static_assert(RCPT_CHUNKS_MAX * (POOL_CHUNK_BYTES + 64) + IPC_RECORD_BYTES_MAX <= IPC_QUEUE_BYTES,
               "the longest list must fit into an empty channel");
+static_assert(SMTP_SUBMISSION_BYTES_MAX + 1536 <= PREFIX_BYTES_MAX, "Received has two names of 255 octets, an address of 320, and its frame");
 static_assert(SCRATCH_PREFIX + PREFIX_BYTES_MAX <= RECEIVER_SCRATCH_BYTES, "all parts must have their place");
 
 void commit_refuse(struct receiver *r, struct session *s, uint16_t code, struct enhanced e, struct bytes text)
@@ -55,8 +58,16 @@ static uint32_t flags_of(const struct session *s)
     if (smtp_server_content_8bit(m)) flags |= MAIL_BODY_8BIT;
     /* Octets over 127 in a header of mail that did not say SMTPUTF8 are old and common: they need no next hop that knows it. */
     if (m->mail.smtputf8 && (m->mail.sender.non_ascii || s->rcpt_non_ascii || m->header.has_8bit)) flags |= MAIL_NEEDS_SMTPUTF8;
-    if (s->trusted) flags |= MAIL_TRUSTED;
+    if (session_is_ours(s)) flags |= MAIL_TRUSTED;
+    if (s->login_len > 0) flags |= MAIL_AUTHENTICATED;
+    if (s->local) flags |= MAIL_LOCAL;
     return flags;
+}
+
+/* client_of - what is kept of where it came from: users of this host have no address. */
+static struct net_address client_of(const struct session *s)
+{
+    return s->local ? (struct net_address){0} : s->client;
 }
 
 static struct bytes only_rcpt(const struct session *s)
@@ -66,20 +77,57 @@ static struct bytes only_rcpt(const struct session *s)
     return s->rcpt_count == 1 && rcpt_next(&c, &entry) ? entry.address : (struct bytes){0};
 }
 
-static struct bytes write_prefix(struct receiver *r, const struct session *s, uint32_t *id_offset)
+/* own_number - letters and digits that no other message of this host has; the same when COMMIT is repeated. */
+static struct bytes own_number(const struct receiver *r, const struct session *s, struct buf *out)
+{
+    buf_put_hex(out, process_epoch(r->process), 8);
+    buf_put_hex(out, s->transaction, 16);
+    return buf_bytes(out);
+}
+
+/* put_missing - what a message of our own users must have, and has not (RFC 6409 8). Returns its Message-ID, when that was missing. */
+static struct bytes put_missing(const struct receiver *r, const struct session *s, struct buf *out, struct buf *message_id)
+{
+    uint8_t memory[64];
+    struct buf number = BUF_OVER(memory);
+    uint32_t missing = s->local || s->login_len > 0 ? smtp_submission_missing(&s->server.header) : 0;
+    struct smtp_submission own = {
+        .sender = s->server.mail.sender.whole,
+        .host = config_bytes(r->config, r->config->hostname),
+        .unique = own_number(r, s, &number),
+        .wall_s = process_now_wall_us(r->process) / 1000000,
+    };
+    smtp_submission_write(out, missing, &own);
+    must(!out->overflow);
+    if (!(missing & SMTP_SUBMISSION_MESSAGE_ID)) return bytes_of(s->server.header.message_id, s->server.header.message_id_len);
+    buf_put_c(message_id, '<');
+    buf_put(message_id, own.unique);
+    buf_put_c(message_id, '@');
+    buf_put_cut(message_id, own.host);
+    buf_put_c(message_id, '>');
+    return buf_bytes(message_id);
+}
+
+static struct bytes write_prefix(struct receiver *r, const struct session *s, struct ipc_commit *c, struct buf *message_id)
 {
     const struct smtp_server *m = &s->server;
     struct buf out = buf_over(r->scratch + SCRATCH_PREFIX, PREFIX_BYTES_MAX);
+    uint8_t memory[TLS_WORDS_BYTES_MAX];
+    struct buf tls = BUF_OVER(memory);
+    if (s->secured) tls_describe(s->tls, &tls);
     struct smtp_received received = {
         .helo = bytes_of(m->helo, m->helo_len),
         .client_name = session_name(s),
-        .client = s->client,
+        .client = client_of(s),
+        .uid = s->uid,
+        .tls = buf_bytes(&tls),
         .by = m->config->hostname,
         .with = smtp_server_protocol(m),
         .for_address = only_rcpt(s),
         .wall_s = process_now_wall_us(r->process) / 1000000,
     };
-    smtp_received_write(&out, &received, id_offset);
+    smtp_received_write(&out, &received, &c->id_offset);
+    c->message_id = put_missing(r, s, &out, message_id);
     /* Content that begins with no header field is all body: without the empty line its first line would be taken into our own field. */
     if (m->header.done && m->header.header_bytes == 0) BUF_LIT(&out, "\r\n");
     must(!out.overflow);
@@ -139,19 +187,23 @@ static enum err send_commit(struct receiver *r, const struct session *s, struct 
         .flags = flags_of(s),
         .ret = m->mail.ret,
         .listener = s->listener,
-        .client = s->client,
-        .client_name = session_name(s),
+        .client = client_of(s),
+        .uid = s->uid,
+        .client_name = s->local ? BYTES("localhost") : session_name(s),
         .helo = bytes_of(m->helo, m->helo_len),
         .sender = m->mail.sender.whole,
         .envid = m->mail.envid,
-        .message_id = bytes_of(m->header.message_id, m->header.message_id_len),
+        .mechanism = s->login_len > 0 ? s->login_by : 0,
+        .login = bytes_of(s->login, s->login_len),
         .rcpt_count = s->rcpt_count,
         .header_bytes = m->header.header_bytes,
         .content = content_of(r, s),
     };
     c.body = s->file ? s->file->body : 0;
     c.body_bytes = s->file ? s->file->bytes : c.content.len;
-    c.prefix = write_prefix(r, s, &c.id_offset);
+    uint8_t memory[MESSAGE_ID_BYTES_MAX];
+    struct buf message_id = BUF_OVER(memory);
+    c.prefix = write_prefix(r, s, &c, &message_id);
     enum err e = send_rcpts(r, s, manager, &c.rcpts);
     if (e == ERR_NONE) e = ipc_send_commit(manager, &c, -1);
     return e;

@@ -83,7 +83,7 @@ void explain_run(struct receiver *r, struct session *s)
     }
     if (inquiry_judge(r, s, NULL, &j)) return;
     s->known_good = j.known_good;
-    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted};
+    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, session_is_ours(s), s->login_len > 0, false};
     admission_decide(r->config, &q, &a);
     if (a.taken && !j.refused && s->grey == GREY_NOT_ASKED && grey_ask(r, s, a.rcpt)) return;
     tell_client(&t);

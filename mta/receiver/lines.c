@@ -5,10 +5,18 @@
  */
 #include "base/log.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/server.h"
 #include "smtp/reply.h"
+#include "smtp/sasl.h"
 
 static void put_peer(struct buf *line, const struct session *s)
 {
+    if (s->local) {
+        BUF_LIT(line, "localhost[uid=");
+        buf_put_u64(line, s->uid);
+        buf_put_c(line, ']');
+        return;
+    }
     log_bytes(line, session_name(s));
     buf_put_c(line, '[');
     net_print_ip(line, &s->client);
@@ -42,6 +50,34 @@ void line_connect(struct session *s)
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "connect from ");
     put_peer(line, s);
+    log_end();
+}
+
+void line_secured(struct session *s)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_INFO);
+    BUF_LIT(line, "Anonymous TLS connection established from ");
+    put_peer(line, s);
+    BUF_LIT(line, ": ");
+    tls_describe(s->tls, line);
+    if (tls_resumed(s->tls)) BUF_LIT(line, ", resumed");
+    struct bytes name = tls_server_name(s->tls);
+    if (name.len > 0) {
+        BUF_LIT(line, " to ");
+        log_bytes(line, name);
+    }
+    log_end();
+}
+
+void line_tls_failed(struct session *s, struct bytes why)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_INFO);
+    BUF_LIT(line, "SSL_accept error from ");
+    put_peer(line, s);
+    BUF_LIT(line, ": ");
+    log_bytes(line, why);
     log_end();
 }
 
@@ -94,6 +130,18 @@ static void put_address(struct buf *line, const char *name, struct bytes address
     buf_put_c(line, '<');
     log_bytes(line, address);
     buf_put_c(line, '>');
+}
+
+void line_auth_failed(struct session *s, bool locked)
+{
+    line_connect(s);
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: ");
+    put_peer(line, s);
+    BUF_LIT(line, ": SASL ");
+    buf_put(line, smtp_sasl_name((enum smtp_sasl_mechanism)s->login_by));
+    buf_put_cstr(line, locked ? " authentication failed: too many failures before, closing" : " authentication failed: name or password");
+    log_end();
 }
 
 void line_reject(struct session *s, const char *what, const struct smtp_policy_answer *a, struct bytes rcpt)

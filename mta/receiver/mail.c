@@ -10,27 +10,50 @@
 #include "mta/ipc/asks.h"
 #include "mta/receiver/receiver.h"
 
+/* What a message or recipient was counted for, limits of its client and of its login, holds until the machine has its answer: it may be judged
+ * several times until then, and is counted once. */
+static void answered(struct session *s)
+{
+    s->counted = s->spent = false;
+}
+
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
 {
-    s->counted = false;
+    answered(s);
     line_reject(s, "MAIL", a, (struct bytes){0});
     smtp_server_sender(&s->server, a, &s->fx);
 }
 
+static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
+{
+    answered(s);
+    line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
+    smtp_server_rcpt(&s->server, a, &s->fx);
+}
+
+void mail_refuse(struct session *s, const struct smtp_policy_answer *a)
+{
+    if (s->server.awaiting == SMTP_NEED_RCPT) refuse_rcpt(s, a);
+    else refuse_sender(s, a);
+}
+
 void mail_sender(struct receiver *r, struct session *s)
 {
+    struct smtp_policy_answer logins = login_may_send(r, s);
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {452, {4, 3, 1}, BYTES_INIT("Insufficient system storage; try again later")};
     static const struct smtp_policy_answer away = {451, {4, 3, 0}, BYTES_INIT("The queue is not available; try again in a minute")};
     bool missed = r->manager_gone_ms != 0 && r->now_ms - r->manager_gone_ms > MANAGER_MISSED_MS;
-    if (!r->accepting || !pool_has(&r->pool, POOL_FOR_CONTENT)) {
+    if (logins.code != 250) {
+        refuse_sender(s, &logins);
+    } else if (!r->accepting || !pool_has(&r->pool, POOL_FOR_CONTENT)) {
         refuse_sender(s, &full);
     } else if (missed) {
         refuse_sender(s, &away);
-    } else if (!rates_count(r, s, CLIENT_ASK_MESSAGE)) {
+    } else if (!rates_count(r, s, CLIENT_ASK_MESSAGE) && !login_spend(r, s, 1, 0)) {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
-        s->counted = false;
+        answered(s);
         inquiry_new_mail(r, s);
         smtp_server_sender(&s->server, &yes, &s->fx);
     }
@@ -140,19 +163,12 @@ static bool keep(struct receiver *r, struct session *s, struct bytes address)
 
 /* ---- RCPT ---- */
 
-static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
-{
-    s->counted = false;
-    line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
-    smtp_server_rcpt(&s->server, a, &s->fx);
-}
-
 static void keep_rcpt(struct receiver *r, struct session *s, struct bytes address)
 {
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
         452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
-    s->counted = false;
+    answered(s);
     if (keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
 }
@@ -165,7 +181,7 @@ static void take_rcpt(struct receiver *r, struct session *s, struct bytes addres
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
 {
-    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, s->trusted};
+    struct admission_question q = {&s->server.rcpt.address, s->server.mail.sender.whole, &s->client, session_is_ours(s), s->login_len > 0, s->local};
     admission_decide(r->config, &q, out);
 }
 
@@ -193,6 +209,8 @@ void mail_rcpt(struct receiver *r, struct session *s)
     s->known_good = j.known_good;
     if (j.refused) {
         refuse_rcpt(s, &j.answer);
+    } else if (login_spend(r, s, 0, 1)) {
+        return; /* and then from the start again */
     } else if (a.ask_mailbox) {
         s->mailbox_request = 0;
         session_wait(r, s, WAIT_MAILBOX, MAILBOX_WAIT_MS);

@@ -7,6 +7,8 @@
  * Talks to     acceptor: CLIENT (with the socket), CLIENT_MAY in; CLIENT_CLOSED, CLIENT_ASK out.
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE in.
+ *              master: CERTIFICATES in. keyholder: SIGN out; SIGNATURE, TICKETS in.
+ *              authd: AUTH_BEGIN, AUTH_LINE, LOGIN_SPEND out; AUTH_RESULT, LOGIN_SPENT in.
  *              resolver: CLIENT_NAME, NAME_ASK out; CLIENT_NAMED, NAME_SAID in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
  *              control: EXPLAIN in; EXPLAINED out. greylist: GREY_ASK out; GREY_SAID in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
@@ -31,6 +33,13 @@
 #include "base/log.h"
 #include "mta/process/dispatch.h"
 #include "mta/receiver/receiver.h"
+#include "mta/tls/server.h"
+
+static uint32_t mechanisms_of(const struct config *c, const struct config_listener *l)
+{
+    const struct config_auth *auths = CONFIG_ITEMS(c, c->auths, struct config_auth);
+    return l->auth.len > 0 && auths && l->auth_block < c->auths.count ? auths[l->auth_block].mechanisms : 0;
+}
 
 static enum err make_listeners(struct receiver *r)
 {
@@ -41,6 +50,7 @@ static enum err make_listeners(struct receiver *r)
     for (uint32_t i = 0; listeners && i < c->listeners.count; i++) {
         r->listeners[i] = (struct smtp_server_config){
             .hostname = config_bytes(c, c->hostname),
+            .mail_domain = listeners[i].socket.len > 0 ? config_bytes(c, c->mail_domain) : (struct bytes){0},
             .message_bytes_max = c->limits.message_bytes,
             .rcpts_max = c->limits.rcpts < RECIPIENTS_HARD_MAX ? c->limits.rcpts : RECIPIENTS_HARD_MAX,
             .line_bytes_max = listeners[i].strict_lines ? 998 : c->limits.line_bytes,
@@ -51,6 +61,9 @@ static enum err make_listeners(struct receiver *r)
             .command_timeout_ms = c->timeouts.server_command,
             .data_timeout_ms = c->timeouts.server_data,
             .data_rate_min = c->limits.data_rate,
+            .auth_mechanisms = mechanisms_of(c, &listeners[i]),
+            .tls_offered = listeners[i].tls == LISTEN_TLS_STARTTLS || listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
+            .tls_required = listeners[i].tls == LISTEN_TLS_STARTTLS_REQUIRED,
         };
     }
     return ERR_NONE;
@@ -64,6 +77,7 @@ static enum err make_parts(struct receiver *r)
     if (e == ERR_NONE) e = names_init(r);
     if (e == ERR_NONE) e = sessions_init(r);
     if (e == ERR_NONE) e = box_init(&r->box, process_epoch(r->process));
+    if (e == ERR_NONE) e = secure_init(r);
     if (e == ERR_NONE) e = writer_init(&r->writer, &r->pool);
     if (e == ERR_NONE) e = ring_watch(r->ring, r->writer.event_fd, (struct ring_token){.kind = TOKEN_WRITER});
     return e;
@@ -136,6 +150,8 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     if (ipc_peer(c) == ROLE_RESOLVER) inquiry_resolver_gone(r);
     if (ipc_peer(c) == ROLE_GREYLIST) grey_gone(r);
     if (ipc_peer(c) == ROLE_ACCEPTOR) rates_acceptor_gone(r);
+    if (ipc_peer(c) == ROLE_AUTHD) login_gone(r);
+    if (ipc_peer(c) == ROLE_KEYHOLDER) r->secure.tickets = false;
 }
 
 static void configured(struct process *p)
@@ -230,6 +246,26 @@ void receiver_on_mailbox_checked(struct process *p, struct ipc_channel *from, co
     if (s && s->wait == WAIT_MAILBOX && s->mailbox_request == m->request) mail_mailbox_checked(r, s, m->known);
 }
 
+void receiver_on_auth_result(struct process *p, struct ipc_channel *from, const struct ipc_auth_result *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s) login_result(r, s, m);
+}
+
+void receiver_on_login_spent(struct process *p, struct ipc_channel *from, const struct ipc_login_spent *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    struct session *s = receiver_session_of(r, m->request);
+    if (s && s->wait == WAIT_SPENT && s->spend_request == m->request) login_spent(r, s, m->allowed, m->allowed ? 0 : m->wait_s);
+}
+
 void receiver_on_body_file(struct process *p, struct ipc_channel *from, const struct ipc_body_file *m, int fd)
 {
     (void)from;
@@ -278,6 +314,27 @@ void receiver_on_storage(struct process *p, struct ipc_channel *from, const stru
     receiver_of(p)->accepting = m->accepting;
 }
 
+void receiver_on_certificates(struct process *p, struct ipc_channel *from, const struct ipc_certificates *m, int fd)
+{
+    (void)from;
+    secure_certificates(receiver_of(p), m, fd);
+}
+
+void receiver_on_tickets(struct process *p, struct ipc_channel *from, const struct ipc_tickets *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    tls_tickets(m->current, m->previous);
+    receiver_of(p)->secure.tickets = true;
+}
+
+void receiver_on_signature(struct process *p, struct ipc_channel *from, const struct ipc_signature *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    secure_signature(receiver_of(p), m->request, m->good, m->octets);
+}
+
 static void on_box(struct process *p, const struct ipc_box *m, int fd)
 {
     (void)m;
@@ -285,6 +342,11 @@ static void on_box(struct process *p, const struct ipc_box *m, int fd)
 }
 
 PROCESS_DISPATCH(receiver)
+
+bool receiver_hear(struct process *p, struct ipc_channel *from, const struct ipc_record *record)
+{
+    return receiver_message(p, from, record);
+}
 
 const struct role role_receiver = {
     .id = ROLE_RECEIVER,
@@ -296,7 +358,7 @@ const struct role role_receiver = {
         .sends = true,
     },
     .starts_threads = true,
-    .memory_bytes = 2560ULL * 1024 * 1024, /* all sessions, the pool, the threads' stacks and arenas, the box */
+    .memory_bytes = 4096ULL * 1024 * 1024, /* all sessions, with 30 KiB of OpenSSL's each, the pool, the threads' stacks and arenas, the box */
     .setup = setup,
     .event = on_event,
     .turn = turn,

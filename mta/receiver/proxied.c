@@ -35,10 +35,16 @@ void proxied_begin(struct receiver *r, struct session *s)
     session_listen(r, s);
 }
 
+static bool begins_with_tls(const struct receiver *r, const struct session *s)
+{
+    return listener_of(r, s)->tls == LISTEN_TLS_IMPLICIT;
+}
+
 /* become - from now on it is this client's session. Octets that crash us are on its account. */
 static void become(struct receiver *r, struct session *s, const struct net_address *client, bool may_be_trusted)
 {
     s->client = *client;
+    s->login_len = 0;
     s->trusted = may_be_trusted && config_trusts(r->config, listener_of(r, s), client);
     s->server.config = stress_config(r, s->listener, s->trusted);
     box_slot(&r->box, s->index)->peer = *client;
@@ -80,7 +86,8 @@ void proxied_run(struct receiver *r, struct session *s)
     uint32_t used = 0;
     s->fresh = (struct bytes){0};
     if (r->draining && s->wait == WAIT_NONE) {
-        session_greet(r, s, NULL);
+        if (begins_with_tls(r, s)) secure_first(r, s);
+        else session_greet(r, s, NULL);
         return;
     }
     if (in.len == 0 || s->wait != WAIT_NONE) return;
@@ -149,16 +156,24 @@ void proxied_xclient(struct receiver *r, struct session *s)
 
 /* ---- the acceptor's word ---- */
 
+/* come_in - behind a proxy's header: as session_open() does it for who needs none. */
+static void come_in(struct receiver *r, struct session *s, const struct smtp_policy_answer *no)
+{
+    s->stage = STAGE_FRESH;
+    s->refused = no != NULL;
+    if (!no) {
+        offer_xclient(r, s);
+        names_ask(r, s);
+    }
+    if (begins_with_tls(r, s)) secure_first(r, s); /* who is refused is closed: in the clear it reads nothing */
+    else if (no) session_greet(r, s, no);
+}
+
 void proxied_may(struct receiver *r, struct session *s, uint16_t code, struct bytes text)
 {
     struct smtp_policy_answer no = {code == 554 ? 554 : 421, {0, 0, 0}, text};
-    if (s->stage == STAGE_PROXY && code != 0) {
-        s->refused = true;
-        session_greet(r, s, &no);
-    } else if (s->stage == STAGE_PROXY) {
-        s->stage = STAGE_FRESH;
-        offer_xclient(r, s);
-        names_ask(r, s);
+    if (s->stage == STAGE_PROXY) {
+        come_in(r, s, code != 0 ? &no : NULL);
     } else if (code != 0) {
         const struct smtp_xclient nobody = {0};
         line_reject(s, "XCLIENT", &no, (struct bytes){0});

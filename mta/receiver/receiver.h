@@ -14,6 +14,7 @@
 #include "mta/receiver/admission.h"
 #include "mta/receiver/judge.h"
 #include "mta/receiver/pool.h"
+#include "mta/receiver/secure.h"
 #include "mta/receiver/writer.h"
 #include "smtp/proxy.h"
 #include "smtp/server.h"
@@ -46,6 +47,8 @@ enum {
 
     NAME_WAIT_MS = 2000,             /* for the client's name, from the connection on: a message waits no longer for it */
     NAME_WAIT_TRUSTED_MS = 300,      /* trusted clients are seldom in the DNS */
+    AUTH_WAIT_MS = 90 * 1000,        /* for the auth process: guessers wait there, and Dovecot has its own pauses */
+    SPENT_WAIT_MS = 10 * 1000,
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
     PROXY_WAIT_MS = 10 * 1000,       /* for a proxy's header: it is sent with the connection */
     ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
@@ -78,6 +81,8 @@ enum session_wait {
     WAIT_NONE = 0,
     WAIT_OUT,       /* replies must be sent before more can be said */
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
+    WAIT_AUTH,      /* AUTH_RESULT */
+    WAIT_SPENT,     /* LOGIN_SPENT, for MAIL or RCPT */
     WAIT_ACCEPTOR,  /* CLIENT_MAY */
     WAIT_GREY,      /* GREY_SAID */
     WAIT_INQUIRY,   /* NAME_SAID, or the client's name: rules want to know */
@@ -88,6 +93,7 @@ enum session_wait {
     WAIT_SYNC,      /* the writer syncs the body, before COMMIT */
     WAIT_MANAGER,   /* COMMIT could not be sent yet */
     WAIT_COMMITTED, /* COMMIT is with the manager */
+    WAIT_TLS,       /* the handshake; what comes is the client's part of it */
 };
 
 struct inquiry { /* what the rules know of a session, and what is being asked */
@@ -102,6 +108,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint32_t next;             /* in the list of free ones, or of those to be run */
     int fd;
     uint8_t stage, wait;       /* enum session_stage, enum session_wait */
+    bool local;                /* a user of this host, by a Unix socket: uid says which */
     bool trusted, queued, running, receiving, sending;
     bool watched;              /* had its turn as a stranger */
     bool gone;                 /* the client, or the connection */
@@ -117,7 +124,9 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
 
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
     uint32_t acceptor_epoch;
-    struct net_address client;
+    struct net_address client; /* of a user of this host: net_of_user() */
+    uint32_t uid;
+    struct net_address local_address; /* that it came to */
     struct smtp_proxy proxy;   /* the header, in STAGE_PROXY */
     struct inquiry inquiry;
     bool known_good;           /* the recipient at hand is not greylisted */
@@ -125,12 +134,25 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint64_t grey_request;     /* GREY_ASK under way */
     uint64_t explain_request;  /* of STAGE_EXPLAIN */
     uint32_t explain_epoch;    /* of the control process */
+    uint64_t auth_request;     /* names an authentication under way; 0 = none */
+    uint64_t spend_request;    /* LOGIN_SPEND under way */
+    uint32_t login_len;        /* as whom it is authenticated; 0 = not */
+    uint8_t login_by;          /* enum smtp_sasl_mechanism */
+    bool spent;                /* the recipient or message that is being judged is counted for its login */
+    uint8_t login[255];
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */
     uint32_t held_at;          /* octets of its first chunk that are eaten */
-    uint32_t sent;             /* octets of the replies that are sent */
+    uint32_t sent;             /* octets of the replies that are sent; under TLS they are encrypted at once, and this is 0 */
     uint32_t lingered;         /* octets thrown away */
+
+    struct tls_session *tls;   /* NULL in the clear */
+    struct flight flight, flight_next; /* of TLS: being sent, or to be sent next; and behind that */
+    bool secured;              /* the handshake is done */
+    bool sending_flight;       /* `sending` is of the flight, not of the replies */
+    bool tls_ended;            /* the client has said that nothing more comes: so ends the connection */
+    bool end_said;             /* ... and so have we */
 
     uint64_t transaction;      /* 0 = none */
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */
@@ -168,6 +190,7 @@ struct receiver {
     struct smtp_server_config *listeners; /* of config->listeners */
     struct smtp_server_config *strangers; /* the same for untrusted clients, who wait less long under stress */
     bool stressed;
+    struct secure secure;
     struct pool pool;
     struct writer writer;
     struct names *names;
@@ -187,6 +210,8 @@ static inline struct session *session_at(const struct receiver *r, uint32_t inde
 {
     return (struct session *)(void *)(r->sessions + (uint64_t)index * SESSION_STRIDE);
 }
+/* session_is_secure - whether the client is under TLS: what asks for a password asks this first. */
+static inline bool session_is_secure(const struct session *s) { return s->server.tls; }
 /* receiver_number - a number never used before by this process, which names a session. receiver_session_of - that
  * session, if it is in use. */
 uint64_t receiver_number(struct receiver *r, const struct session *s);
@@ -225,7 +250,13 @@ void sessions_stop(struct receiver *r);
 /* sessions_each - call for every session in use. */
 void sessions_each(struct receiver *r, void (*call)(struct receiver *r, struct session *s));
 
+/* ---- main.c ---- */
+/* receiver_hear - one record of a channel, outside of the loop; false when it is malformed. */
+bool receiver_hear(struct process *p, struct ipc_channel *from, const struct ipc_record *record);
+
 /* ---- steps.c ---- */
+/* session_finish - the last words are said; they are sent, and the session ends. */
+void session_finish(struct receiver *r, struct session *s);
 void sessions_event(struct receiver *r, const struct ring_event *e);
 /* sessions_run - step what was queued. */
 void sessions_run(struct receiver *r);
@@ -233,11 +264,29 @@ void sessions_run(struct receiver *r);
 /* ---- mail.c: needs of the machine; each answers, or sets a wait ---- */
 void mail_sender(struct receiver *r, struct session *s);
 void mail_rcpt(struct receiver *r, struct session *s);
+/* mail_refuse - refuse the sender or recipient that is being judged. */
+void mail_refuse(struct session *s, const struct smtp_policy_answer *a);
 void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known);
 /* mail_mailbox_came - a new mailbox process: what the old one did not answer is asked again. */
 void mail_mailbox_came(struct receiver *r);
 /* mail_forget - the transaction is over: chunks, file and number go. */
 void mail_forget(struct receiver *r, struct session *s);
+
+/* ---- logins.c ---- */
+/* login_go_on - SMTP_NEED_AUTH: pass on what came. login_result - the auth process's answer. login_forget - the session ends. */
+void login_go_on(struct receiver *r, struct session *s);
+void login_result(struct receiver *r, struct session *s, const struct ipc_auth_result *m);
+void login_late(struct receiver *r, struct session *s);
+void login_forget(struct receiver *r, struct session *s);
+/* login_gone - there is no auth process any more: what it was asked is not answered. */
+void login_gone(struct receiver *r);
+/* login_may_send - what is to be answered to MAIL for the sake of logins; code 250 = nothing. */
+struct smtp_policy_answer login_may_send(const struct receiver *r, const struct session *s);
+/* login_spend - whether a login's limits must be asked; then the answer is awaited. */
+bool login_spend(struct receiver *r, struct session *s, uint32_t messages, uint32_t rcpts);
+void login_spent(struct receiver *r, struct session *s, bool allowed, uint32_t wait_s);
+/* session_is_ours - trusted, or authenticated: may send to any route. */
+static inline bool session_is_ours(const struct session *s) { return s->trusted || s->login_len > 0; }
 
 /* ---- content.c ---- */
 void content_begin(struct receiver *r, struct session *s);
@@ -348,8 +397,13 @@ void line_list_refuses(struct receiver *r, const struct session *s, struct bytes
 /* line_is_quiet - no lines about its coming and going. */
 bool line_is_quiet(const struct session *s);
 void line_disconnect(struct session *s);
+/* line_secured - "Anonymous TLS connection established from". line_tls_failed - "SSL_accept error from", with the reason. */
+void line_secured(struct session *s);
+void line_tls_failed(struct session *s, struct bytes why);
 /* line_end - "lost connection after X from", "timeout after X from", "too many errors after X from". */
 void line_end(struct session *s, const char *what);
+/* line_auth_failed - "SASL PLAIN authentication failed", as fail2ban knows it. */
+void line_auth_failed(struct session *s, bool locked);
 /* line_reject - NOQUEUE: what is RCPT, MAIL, DATA, END-OF-MESSAGE or CONNECT. */
 void line_reject(struct session *s, const char *what, const struct smtp_policy_answer *a, struct bytes rcpt);
 

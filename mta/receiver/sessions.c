@@ -117,6 +117,7 @@ void session_timer(struct receiver *r, struct session *s)
 void session_free(struct receiver *r, struct session *s)
 {
     ring_close(r->ring, s->fd);
+    secure_end(s);
     struct ipc_channel *acceptor = process_channel(r->process, ROLE_ACCEPTOR, 0);
     struct ipc_client_closed closed = {.connection = s->connection, .well = s->well, .errors = s->server.errors};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
@@ -136,9 +137,11 @@ void session_release(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    if (!s->refused && !line_is_quiet(s)) line_disconnect(s);
-    s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (s->gone && s->stage == STAGE_OPEN && s->server.phase == SMTP_PHASE_HELLO));
+    if (!s->refused && !s->local && !line_is_quiet(s)) line_disconnect(s);
+    bool left = s->tls_ended || (s->gone && s->stage == STAGE_OPEN);
+    s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (left && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
+    login_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
     s->fresh = (struct bytes){0};
@@ -161,6 +164,12 @@ static void wait_late(struct receiver *r, struct session *s)
 {
     static const struct bytes slow = BYTES_INIT("Temporary failure of the queue; try again later");
     switch (s->wait) {
+    case WAIT_AUTH:
+        login_late(r, s);
+        break;
+    case WAIT_SPENT:
+        login_spent(r, s, false, 0);
+        break;
     case WAIT_MAILBOX:
         mail_mailbox_checked(r, s, 2);
         break;
@@ -179,6 +188,10 @@ static void wait_late(struct receiver *r, struct session *s)
     case WAIT_FILE:
     case WAIT_WRITER:
         content_refuse(r, s, 451, (struct enhanced){4, 3, 0}, slow);
+        break;
+    case WAIT_TLS:
+        line_end(s, "timeout");
+        session_shut(r, s);
         break;
     case WAIT_NAME:
         names_give_up(r, s);
@@ -266,8 +279,11 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     s->acceptor_epoch = acceptor_epoch;
     s->listener = m->listener;
     s->client = m->client;
+    s->uid = m->uid;
+    s->local_address = m->local;
     /* Looked up here too: who may relay is not left to one process alone. */
-    s->trusted = m->trusted && config_trusts(r->config, listener, &m->client);
+    s->local = m->local.family == NET_NONE && config_admits_peer(r->config, listener, m->uid);
+    s->trusted = s->local || (m->trusted && config_trusts(r->config, listener, &m->client));
     s->filter = POOL_NONE;
     s->held = s->rcpts = s->content = chain_empty();
     s->fx.out = BUF_OVER(s->reply);
@@ -275,14 +291,19 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     box_open(&r->box, s->index, m->connection);
     box_slot(&r->box, s->index)->peer = m->client;
     smtp_server_init(&s->server, stress_config(r, m->listener, s->trusted));
-    if (m->refuse_code != 0) {
+    if (m->refuse_code != 0 && listener->tls == LISTEN_TLS_IMPLICIT) {
+        s->refused = s->connect_said = true; /* a refusal in the clear is nothing that this client reads */
+    } else if (m->refuse_code != 0) {
         struct smtp_policy_answer refusal = {m->refuse_code == 554 ? 554 : 421, {0, 0, 0}, m->refuse_text};
         s->refused = s->connect_said = true; /* one line tells it all */
         session_greet(r, s, &refusal);
+    } else if (s->local) {
+        s->connect_said = true; /* our own users come and go without a line; what they send has one */
     } else {
         proxied_begin(r, s);
         if (s->stage == STAGE_FRESH) names_ask(r, s);
     }
+    if (listener->tls == LISTEN_TLS_IMPLICIT && s->stage != STAGE_PROXY) secure_first(r, s);
     session_queue(r, s);
     session_timer(r, s);
     return true;

@@ -40,8 +40,8 @@ static void reject_foreign(struct session *s, enum smtp_foreign what, uint16_t c
     line_reject(s, "CONNECT", &no, (struct bytes){0});
 }
 
-/* finish - SMTP_NEED_CLOSE. */
-static void finish(struct receiver *r, struct session *s)
+/* Of SMTP_NEED_CLOSE, too. */
+void session_finish(struct receiver *r, struct session *s)
 {
     if (s->server.errors > s->server.config->errors_max) line_end(s, "too many errors");
     if (s->server.foreign) reject_foreign(s, (enum smtp_foreign)s->server.foreign, 500, (struct enhanced){5, 5, 2});
@@ -74,6 +74,9 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     case SMTP_NEED_OUT:
         session_wait(r, s, WAIT_OUT, 0);
         break;
+    case SMTP_NEED_AUTH:
+        login_go_on(r, s);
+        break;
     case SMTP_NEED_SENDER:
         mail_sender(r, s);
         break;
@@ -93,6 +96,9 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     case SMTP_NEED_COMMIT:
         commit_begin(r, s);
         break;
+    case SMTP_NEED_TLS:
+        secure_starttls(r, s);
+        break;
     case SMTP_NEED_ABORT:
         content_fault(r, s);
         mail_forget(r, s);
@@ -100,7 +106,7 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
     default:
         must(need == SMTP_NEED_CLOSE);
         content_fault(r, s);
-        finish(r, s);
+        session_finish(r, s);
         break;
     }
 }
@@ -110,7 +116,9 @@ static uint32_t eat(struct receiver *r, struct session *s, struct bytes in)
 {
     struct box_slot *slot = box_slot(&r->box, s->index);
     uint32_t eaten = 0;
-    if (in.len) box_keep(slot, in, true);
+    /* Passwords are not for crash records. */
+    bool secret = s->server.phase == SMTP_PHASE_AUTH || bytes_starts_nocase(in, BYTES("AUTH "));
+    if (in.len) box_keep(slot, secret ? BYTES("(an authentication, which is not kept)") : in, true);
     while (session_goes_on(s)) {
         uint32_t used = 0;
         box_parse_begin(&r->box, slot, s->transaction ? STEP_BODY : STEP_NONE);
@@ -145,7 +153,7 @@ static void eat_held(struct receiver *r, struct session *s)
         struct bytes in = bytes_from(pool_bytes(&r->pool, s->held.first), s->held_at);
         uint32_t used = eat(r, s, in);
         s->held_at += used;
-        if (used < in.len || s->held.count == 0) continue; /* it waits, or finish() has given all back */
+        if (used < in.len || s->held.count == 0) continue; /* it waits, or session_finish() has given all back */
         chain_drop_first(&r->pool, &s->held);
         s->held_at = 0;
     }
@@ -207,6 +215,11 @@ static void run_fresh(struct receiver *r, struct session *s)
 static void flush(struct receiver *r, struct session *s)
 {
     must(!s->fx.out.overflow && s->sent <= s->fx.out.len);
+    /* What was said before the handshake, 220 to STARTTLS, goes in the clear. */
+    if (s->tls && !(s->wait == WAIT_TLS && s->sent < s->fx.out.len)) {
+        secure_flush(r, s);
+        return;
+    }
     if (s->sending || s->sent == s->fx.out.len) return;
     const struct ring_token token = {TOKEN_SEND, s->generation, s->index};
     if (ring_send(r->ring, s->fd, token, s->reply + s->sent, s->fx.out.len - s->sent) != ERR_NONE) {
@@ -217,9 +230,15 @@ static void flush(struct receiver *r, struct session *s)
     s->write_until_ms = r->now_ms + r->config->timeouts.server_command;
 }
 
+static bool wants_input(const struct session *s)
+{
+    return (session_goes_on(s) && s->held.count == 0) || (s->stage == STAGE_OPEN && s->wait == WAIT_TLS);
+}
+
 static void run(struct receiver *r, struct session *s)
 {
     s->running = true;
+    if (s->tls && s->fresh.len > 0 && s->stage <= STAGE_OPEN) secure_input(r, s);
     if (s->gone && s->stage != STAGE_SHUT) {
         if (s->stage == STAGE_PROXY) s->unnamed = true;
         if (s->stage <= STAGE_OPEN && !line_is_quiet(s)) line_end(s, "lost connection");
@@ -228,9 +247,13 @@ static void run(struct receiver *r, struct session *s)
     if (s->stage == STAGE_PROXY) proxied_run(r, s);
     else if (s->stage == STAGE_FRESH) run_fresh(r, s);
     else if (s->stage == STAGE_OPEN) run_open(r, s);
+    if (s->tls_ended && session_goes_on(s) && s->held.count == 0) {
+        line_end(s, "lost connection");
+        session_finish(r, s); /* the end of TLS is answered, and is the end */
+    }
     if (s->stage == STAGE_OPEN || s->stage == STAGE_LAST) flush(r, s);
-    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len) last_said(r, s);
-    if (session_goes_on(s) && s->held.count == 0) session_listen(r, s);
+    if (s->stage == STAGE_LAST && !s->sending && s->sent == s->fx.out.len && s->flight.len == 0) last_said(r, s);
+    if (wants_input(s)) session_listen(r, s);
     s->running = false;
     if (s->stage != STAGE_SHUT) session_timer(r, s);
     else if (ring_is_idle(r->ring, s->fd) && !s->queued) session_free(r, s);
@@ -267,6 +290,9 @@ static void on_sent(struct receiver *r, struct session *s, const struct ring_eve
     s->sending = false;
     if (e->result <= 0) {
         s->gone = true;
+    } else if (s->sending_flight) {
+        s->write_until_ms = 0;
+        secure_sent(s, (uint32_t)e->result);
     } else {
         s->sent += (uint32_t)e->result;
         must(s->sent <= s->fx.out.len);
@@ -274,7 +300,8 @@ static void on_sent(struct receiver *r, struct session *s, const struct ring_eve
         if (s->sent == s->fx.out.len) s->sent = s->fx.out.len = 0;
     }
     /* Mostly there is nothing to do now: the client has its answer, and the next command is awaited already. */
-    if (s->gone || s->stage != STAGE_OPEN || s->wait == WAIT_OUT || s->fx.out.len > 0) session_queue(r, s);
+    if (s->gone || s->stage != STAGE_OPEN || s->wait == WAIT_OUT || s->fx.out.len > 0 || s->flight.len > 0) session_queue(r, s);
+    s->sending_flight = false;
 }
 
 void sessions_event(struct receiver *r, const struct ring_event *e)

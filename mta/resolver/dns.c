@@ -100,6 +100,9 @@ static bool keep(const struct packet *p, const struct rr *r, struct dns_record *
         out->address.family = NET_IPV6;
         memcpy(out->address.ip, data, 16);
         return true;
+    case DNS_TLSA:
+        out->data = bytes_of(data, r->data_bytes);
+        return true;
     case DNS_PTR: return name_in(p, r, 0, &out->name);
     case DNS_MX:
         if (r->data_bytes < 3) return false;

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/net.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28 };
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28, DNS_TLSA = 52 };
 enum { DNS_RECORDS_MAX = 100, DNS_CNAMES_MAX = 12, DNS_NAME_BYTES_MAX = 255, DNS_RCODE_NXDOMAIN = 3 };
 
 struct dns_name {
@@ -20,6 +20,7 @@ struct dns_name {
 struct dns_record {
     uint16_t preference;        /* MX */
     struct net_address address; /* A, AAAA */
+    struct bytes data;          /* TLSA: all of it, borrowed from the packet */
     struct dns_name name;       /* MX, PTR */
 };
 

@@ -105,6 +105,10 @@ static void drop_ours(struct resolver *r, struct looking *l)
 
 static void all_known(struct resolver *r, struct looking *l)
 {
+    if (l->dane_port && !l->tlsa_asked) {
+        dane_ask(r, l, all_known);
+        return;
+    }
     static uint8_t store[IPC_ANSWER_BYTES_MAX];
     struct buf list = BUF_OVER(store);
     uint32_t before = l->host_count, listed = 0, addresses = 0;
@@ -114,7 +118,8 @@ static void all_known(struct resolver *r, struct looking *l)
         return;
     }
     for (uint32_t i = 0; i < l->host_count && addresses < HOSTS_ADDRESSES_MAX; i++) {
-        struct host h = {.preference = l->hosts[i].preference, .name = bytes_of(l->hosts[i].text, l->hosts[i].len), .address_count = l->hosts[i].address_count};
+        struct host h = {.preference = l->hosts[i].preference, .name = bytes_of(l->hosts[i].text, l->hosts[i].len), .address_count = l->hosts[i].address_count,
+                         .dane = l->hosts[i].dane, .tlsa = bytes_of(l->hosts[i].tlsa, l->hosts[i].tlsa_len)};
         if (!h.address_count) continue;
         if (h.address_count > HOSTS_ADDRESSES_MAX - addresses) h.address_count = (uint8_t)(HOSTS_ADDRESSES_MAX - addresses);
         memcpy(h.addresses, l->hosts[i].addresses, h.address_count * sizeof *h.addresses);
@@ -123,6 +128,7 @@ static void all_known(struct resolver *r, struct looking *l)
         listed++;
     }
     if (listed) finish(l, ANSWER_FOUND, (struct bytes){0}, buf_bytes(&list));
+    else if (l->tlsa_failed) say(l, ANSWER_TEMPORARY, "DANE: TLSA records of no host can be looked up now for ");
     else if (l->temporary || !l->implicit) say(l, ANSWER_TEMPORARY, "No host of the domain has an address that can be found now: ");
     else say(l, ANSWER_NO_DATA, "Name service error: no MX and no address for ");
 }
@@ -133,7 +139,7 @@ static void address_came(void *context, uint32_t tag, enum question_status statu
     uint32_t host = tag & (TAG_V6 - 1);
     must(l->used && l->pending && host < HOSTS_MAX);
     l->pending--;
-    if (!secure) l->insecure = true;
+    if (!secure) l->insecure = l->hosts[host].insecure = true;
     if (status == QUESTION_TEMPORARY || status == QUESTION_BOGUS) l->temporary = true;
     if (status == QUESTION_FOUND && result->ttl_s < l->ttl_s) l->ttl_s = result->ttl_s;
     for (uint32_t i = 0; status == QUESTION_FOUND && i < result->count && l->hosts[host].address_count < HOST_ADDRESSES_MAX; i++)
@@ -153,6 +159,7 @@ static void ask_addresses(struct resolver *r, struct looking *l)
         struct bytes name = bytes_of(l->hosts[i].text, l->hosts[i].len);
         struct host known;
         if (l->kind == LOOKUP_ADDRESS && etc_hosts_find(name, &known)) {
+            l->hosts[i].insecure = true; /* nobody vouches for a file, and the DNS may say something else */
             memcpy(l->hosts[i].addresses, known.addresses, sizeof known.addresses);
             l->hosts[i].address_count = known.address_count;
             continue;
@@ -174,7 +181,9 @@ static void one_host(struct looking *l, struct bytes name)
     l->host_count = 1;
     l->hosts[0].preference = 0;
     l->hosts[0].len = (uint8_t)name.len;
-    l->hosts[0].address_count = 0;
+    l->hosts[0].address_count = l->hosts[0].dane = 0;
+    l->hosts[0].insecure = false;
+    l->hosts[0].tlsa_len = 0;
     memcpy(l->hosts[0].text, name.ptr, name.len);
 }
 
@@ -205,7 +214,9 @@ static void rank(struct looking *l, const struct dns_result *result)
         uint32_t at = l->host_count++;
         l->hosts[at].preference = list[i].preference;
         l->hosts[at].len = list[i].record->name.len;
-        l->hosts[at].address_count = 0;
+        l->hosts[at].address_count = l->hosts[at].dane = 0;
+        l->hosts[at].insecure = false;
+        l->hosts[at].tlsa_len = 0;
         memcpy(l->hosts[at].text, list[i].record->name.text, list[i].record->name.len);
     }
 }
@@ -220,7 +231,7 @@ static void mx_came(void *context, uint32_t tag, enum question_status status, bo
         release(self, l);
         return;
     }
-    if (!secure) l->insecure = true;
+    if (!secure) l->insecure = l->mx_insecure = true;
     if (status == QUESTION_NO_DATA) {
         l->implicit = true;
         one_host(l, l->name);
@@ -278,6 +289,7 @@ void lookup_begin(struct resolver *r, const struct ipc_lookup *m, uint32_t manag
     l->manager_epoch = manager_epoch;
     l->kind = m->kind;
     l->family = m->family;
+    l->dane_port = m->dane_port;
     begin(r, l, m->name);
 }
 

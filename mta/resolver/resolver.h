@@ -31,6 +31,7 @@ bool events_run(uint64_t now_ms);
 uint64_t events_deadline(void);
 
 /* ---- unbound.c: the library's context ---- */
+/* An anchor that the configuration names makes a stub's answers be validated too. */
 struct ub_ctx *unbound_open(struct process *p, struct ub_event_base *base);
 
 /* ---- fastopen.c: calling this makes its sendmsg() part of the program, and so the library's ---- */
@@ -56,11 +57,22 @@ struct looking { /* one LOOKUP */
     uint16_t receiver;
     uint8_t kind, family;
     bool implicit, insecure, temporary;
+    bool mx_insecure;              /* the list of hosts is not vouched for: DANE speaks of none of them */
+    bool tlsa_asked, tlsa_failed;
+    uint16_t dane_port;
     uint32_t ttl_s, pending, host_count;
     struct heap_node timer;
     struct bytes name;
     uint8_t name_store[HOST_NAME_BYTES_MAX];
-    struct { uint16_t preference; uint8_t len, address_count; uint8_t text[DNS_NAME_BYTES_MAX]; struct net_address addresses[HOST_ADDRESSES_MAX]; } hosts[HOSTS_MAX];
+    struct looked_host {
+        uint16_t preference;
+        uint8_t len, address_count, dane;
+        bool insecure;             /* its addresses are not vouched for */
+        uint16_t tlsa_len;
+        uint8_t text[DNS_NAME_BYTES_MAX];
+        struct net_address addresses[HOST_ADDRESSES_MAX];
+        uint8_t tlsa[HOST_TLSA_BYTES_MAX];
+    } hosts[HOSTS_MAX];
 };
 
 struct naming { /* one CLIENT_NAME */
@@ -85,6 +97,9 @@ struct resolver {
     uint32_t interface_count;
     uint32_t guests;             /* look-ups of receivers */
 };
+
+/* dane.c - TLSA records of the hosts of a look-up, where the DNS vouches for list and addresses; done(l) is called once, perhaps at once. */
+void dane_ask(struct resolver *r, struct looking *l, void (*done)(struct resolver *r, struct looking *l));
 
 /* lookup.c */
 void lookup_begin(struct resolver *r, const struct ipc_lookup *m, uint32_t manager_epoch);

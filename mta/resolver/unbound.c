@@ -5,7 +5,9 @@
  * the library answers itself makes it finish its start.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,7 +32,8 @@ static void write_settings(const struct config *c, struct buf *out)
                  " cache-max-negative-ttl: 60\n infra-host-ttl: 60\n edns-buffer-size: 1232\n"
                  " harden-glue: yes\n harden-dnssec-stripped: yes\n use-caps-for-id: no\n unblock-lan-zones: yes\n insecure-lan-zones: yes\n");
     if (!c->resolver.use_stub) return;
-    BUF_LIT(out, " do-not-query-localhost: no\n module-config: \"iterator\"\n qname-minimisation: no\n");
+    BUF_LIT(out, " do-not-query-localhost: no\n qname-minimisation: no\n");
+    if (c->resolver.anchor.len == 0) BUF_LIT(out, " module-config: \"iterator\"\n");
     for (uint32_t i = 0; i < sizeof local_zones / sizeof *local_zones; i++) {
         BUF_LIT(out, " local-zone: \"");
         buf_put_cstr(out, local_zones[i]);
@@ -65,13 +68,13 @@ static bool load_settings(struct ub_ctx *u, const struct config *c)
     return ok;
 }
 
-/* load_anchor - each line that is a record; comments are left out. */
-static bool load_anchor(struct ub_ctx *u)
+/* load_anchor - each line of a file that is a record; comments are left out. */
+static bool load_anchor(struct ub_ctx *u, const char *const *files, uint32_t count)
 {
     static char text[ANCHOR_BYTES_MAX];
     bool any = false;
-    for (uint32_t i = 0; i < sizeof anchor_files / sizeof *anchor_files && !any; i++) {
-        int fd = open(anchor_files[i], O_RDONLY | O_CLOEXEC);
+    for (uint32_t i = 0; i < count && !any; i++) {
+        int fd = open(files[i], O_RDONLY | O_CLOEXEC);
         ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
         if (fd >= 0) close(fd);
         for (ssize_t from = 0; n > 0 && from < n;) {
@@ -83,6 +86,25 @@ static bool load_anchor(struct ub_ctx *u)
         }
     }
     return any;
+}
+
+/* anchor - the one of the configuration, which must be good; else the system's, when we resolve by ourselves. */
+static void anchor(struct process *p, struct ub_ctx *u, const struct config *c)
+{
+    char path[PATH_MAX];
+    const char *file = path;
+    struct bytes given = config_bytes(c, c->resolver.anchor);
+    if (given.len == 0) {
+        if (!c->resolver.use_stub && !load_anchor(u, anchor_files, sizeof anchor_files / sizeof *anchor_files))
+            log_text(LOG_LEVEL_WARNING, "no DNSSEC trust anchor found (install dns-root-data): answers are not validated");
+        return;
+    }
+    if (given.len < sizeof path) {
+        memcpy(path, given.ptr, given.len);
+        path[given.len] = 0;
+        if (load_anchor(u, &file, 1)) return;
+    }
+    process_fatal(p, PROCESS_EXIT_FAILED, "resolver { trust-anchor }: no DS or DNSKEY record could be read", given, ERR_NOT_FOUND);
 }
 
 static void finished(void *context, int rcode, void *packet, int bytes, int secure, char *why, int rate_limited)
@@ -104,8 +126,7 @@ struct ub_ctx *unbound_open(struct process *p, struct ub_event_base *base)
         process_fatal(p, PROCESS_EXIT_FAILED, "cannot load the DNS library (Debian's packages libunbound8 and libidn2-0)", bytes_of_cstr(wrong), ERR_NOT_FOUND);
     struct ub_ctx *u = library.create(base);
     if (!u || !load_settings(u, c)) process_fatal(p, PROCESS_EXIT_FAILED, "cannot set up the DNS library", BYTES("libunbound"), ERR_SYSTEM);
-    if (!c->resolver.use_stub && !load_anchor(u))
-        log_text(LOG_LEVEL_WARNING, "no DNSSEC trust anchor found (install dns-root-data): answers are not validated");
+    anchor(p, u, c);
     static bool done;
     int id = 0, e = library.resolve(u, "localhost.", DNS_A, 1, &done, finished, &id);
     if (e) process_fatal(p, PROCESS_EXIT_FAILED, "cannot start the DNS library", bytes_of_cstr(library.explain(e)), ERR_SYSTEM);

@@ -83,16 +83,17 @@
 #define PROFILE_RECEIVER(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pwrite64, ANY) C(pwritev, ANY) C(fsync, ANY) \
                              C(fdatasync, ANY) C(sync_file_range, ANY) C(pread64, ANY)
 #define PROFILE_ACCEPTOR(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) C(accept4, WITHOUT_RING) C(shutdown, ANY) C(getsockname, ANY) \
-                             C(getpeername, ANY) C(setsockopt, OPTION_TCP) C(setsockopt, OPTION_SOCKET)
+                             C(getpeername, ANY) C(getsockopt, ANY) C(setsockopt, OPTION_TCP) C(setsockopt, OPTION_SOCKET)
 #define PROFILE_CONTROL(C)   CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(accept4, WITHOUT_RING) C(getsockopt, ANY)
 #define PROFILE_KEYHOLDER(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
+#define PROFILE_AUTHD(C)     CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY)
 #define PROFILE_TABLES(C)    CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
 /* Its file is only appended to, and written anew beside itself. */
 #define PROFILE_GREYLIST(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) C(openat, ANY) C(pread64, ANY) C(fsync, ANY) C(fdatasync, ANY) C(renameat, ANY)
 
 /* The master has none: it makes the others, and reads nothing from the network. */
 #define SANDBOX_PROFILES(P) \
-    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(TABLES) P(GREYLIST)
+    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(AUTHD) P(TABLES) P(GREYLIST)
 
 /* Sanitizers look around to write a report; the report matters more than the looking. Never in a build that is installed. */
 #define CALLS_SANITIZER(C) \

@@ -256,7 +256,7 @@ static void test_role_may_or_is_killed(void **unused)
         {ROLE_MANAGER, UNLINK, false, true},     {ROLE_MANAGER, LEASE, false, true},      {ROLE_MANAGER, SOCKET, false, false},
         {ROLE_MANAGER, CONNECT, false, false},   {ROLE_MAILBOX, UNLINK, false, true},     {ROLE_MAILBOX, SOCKET, false, false},
         {ROLE_ACCEPTOR, SOCKET, false, false},   {ROLE_ACCEPTOR, RECVFROM, false, false}, {ROLE_CONTROL, UNLINK, false, false},
-        {ROLE_KEYHOLDER, SOCKET, false, false},
+        {ROLE_KEYHOLDER, SOCKET, false, false}, {ROLE_AUTHD, SOCKET, false, false},
 #ifndef BULKHEAD_SANITIZED
         {ROLE_DELIVER, OPEN, false, false},      {ROLE_ACCEPTOR, OPEN, false, false},     {ROLE_CONTROL, OPEN, false, false},
 #endif

@@ -2,6 +2,7 @@
 import collections
 import re
 import socket
+import ssl
 import threading
 import time
 
@@ -104,7 +105,9 @@ class Sink:
     reply, or to a function(session, line) that returns octets, None (usual reply) or False (close now)."""
 
     def __init__(self, address=("127.0.0.2", 25), answers=None, extensions=("PIPELINING", "8BITMIME", "SIZE 52428800", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8"),
-                 keep_content=True):
+                 keep_content=True, tls=None, tls_first=False):
+        self.tls, self.tls_first = tls, tls_first   # an ssl.SSLContext: STARTTLS is offered, or TLS comes first
+        self.secured, self.resumed = 0, 0           # handshakes that went well; of these, resumed sessions
         self.keep_content, self.ids = keep_content, collections.Counter()   # without: only the ids of tests/harness/mail.py are counted
         self.address, self.answers, self.extensions = address, answers or {}, extensions
         self.messages, self.sessions, self.lines = [], 0, []
@@ -120,6 +123,10 @@ class Sink:
 
     def stop(self):
         self.running = False
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept(), which would hold the address
+        except OSError:
+            pass
         self.listener.close()
 
     def accept(self):
@@ -133,11 +140,13 @@ class Sink:
             threading.Thread(target=self.guarded, args=(connection, peer), daemon=True).start()
 
     def guarded(self, connection, peer):
+        session = Session(self, connection, peer)
         try:
-            Session(self, connection, peer).run()
+            session.run()
         except (OSError, EOFError):
-            pass
+            pass  # an error of TLS is an OSError too
         finally:
+            session.connection.close()
             connection.close()
 
     def wait(self, count, seconds=30):
@@ -188,11 +197,21 @@ class Session:
             self.connection.sendall(reply)
         return reply[:1] in (b"2", b"3")
 
+    def secure(self):
+        self.connection = self.sink.tls.wrap_socket(self.connection, server_side=True)
+        self.buffer = b""
+        with self.sink.lock:
+            self.sink.secured += 1
+            self.sink.resumed += self.connection.session_reused
+
     def ehlo(self):
-        lines = ["sink.example", *self.sink.extensions]
+        clear = not isinstance(self.connection, ssl.SSLSocket)
+        lines = ["sink.example", *self.sink.extensions, *(["STARTTLS"] if self.sink.tls and clear else [])]
         return "".join(f"250{'-' if i + 1 < len(lines) else ' '}{text}\r\n" for i, text in enumerate(lines)).encode()
 
     def run(self):
+        if self.sink.tls_first:
+            self.secure()
         self.answer("banner", "", b"220 sink.example ESMTP\r\n")
         while True:
             line = self.line()
@@ -217,6 +236,10 @@ class Session:
             elif verb == "QUIT":
                 self.answer("QUIT", line, b"221 2.0.0 Bye\r\n")
                 return
+            elif verb == "STAR" and self.sink.tls:
+                if self.answer("STARTTLS", line, b"220 2.0.0 Go\r\n"):
+                    self.secure()
+                    self.reset()
             else:
                 self.answer(verb, line, b"250 2.0.0 Ok\r\n")
 

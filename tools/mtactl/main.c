@@ -40,11 +40,17 @@ static const struct command commands[] = {
     {"crash", "show", command_crash_show, "NUMBER", "one of these records, with the octets"},
     {"crash", "export", command_crash_export, "NUMBER", "the octets alone, as they came"},
     {"crash", "clear", command_crash_clear, "[NUMBER]", "remove one record, or all (--yes)"},
+    {"user", "add", command_user_add, "NAME [--auth BLOCK]",
+     "a login, in the password file of an auth block; the password is asked for, or read from standard input"},
+    {"user", "passwd", command_user_passwd, "NAME [--auth BLOCK]", "another password for it"},
+    {"user", "del", command_user_del, "NAME [--auth BLOCK]", "remove it"},
+    {"user", "list", command_user_list, "[--auth BLOCK]", "all logins"},
     {"table", "list", command_table_list, "", "tables, how many keys each has, and its file"},
     {"table", "lookup", command_table_lookup, "NAME KEY", "the value of a key; exit code 1 when it is not there"},
     {"table", "reload", command_table_reload, "", "read the files of tables again, all or nothing"},
     {"explain", NULL, command_explain, "ADDRESS [--from A] [--client IP] [--helo H] [--auth U] [--listener NAME]",
         "whether mail to this address would be taken, and which line says so"},
+    {"tls", "reload", command_tls_reload, "", "read certificates and keys again; all of them are used from then on, or none"},
     {"config", "check", command_config_check, "[-c FILE]", "every problem of a configuration"},
     {"config", "show", command_config_show, "[-c FILE]", "the configuration with all its defaults"},
     {"version", NULL, command_version, "", "the version"},
@@ -110,6 +116,7 @@ static bool set_version(struct ctl *c, const char *value)
     return true;
 }
 static bool set_socket(struct ctl *c, const char *value) { return (c->socket = value)[0] != 0; }
+static bool set_auth(struct ctl *c, const char *value) { return (c->auth = value)[0] != 0; }
 static bool set_config(struct ctl *c, const char *value) { return (c->config = value)[0] != 0; }
 static bool set_stopped(struct ctl *c, const char *value) { return (c->stopped = value)[0] != 0; }
 
@@ -139,7 +146,6 @@ static bool set_route(struct ctl *c, const char *value) { return set_text(&c->as
 static bool set_reason(struct ctl *c, const char *value) { return set_text(&c->ask.reason, value, 256); }
 
 static bool set_helo(struct ctl *c, const char *value) { return set_domain(c, value); }
-static bool set_auth(struct ctl *c, const char *value) { return set_reason(c, value); }
 static bool set_listener(struct ctl *c, const char *value) { return set_site(c, value); }
 
 static bool set_client(struct ctl *c, const char *value)

@@ -23,6 +23,7 @@ struct ctl {                          /* the command line */
     enum format format;               /* of queue list */
     const char *socket;               /* --socket, or NULL */
     const char *config;               /* -c, or NULL */
+    const char *auth;                 /* --auth, or NULL */
     const char *stopped;              /* --stopped DIR, or NULL */
     struct ipc_admin ask;             /* filters */
     const char *words[WORDS_MAX];     /* command and its arguments */
@@ -50,9 +51,14 @@ int command_crash_show(struct ctl *c, const char *const *arguments, uint32_t cou
 int command_crash_export(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_crash_clear(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_explain(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_user_add(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_user_passwd(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_user_del(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_user_list(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_list(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_lookup(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_table_reload(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_tls_reload(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_check(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_config_show(struct ctl *c, const char *const *arguments, uint32_t count);
 
