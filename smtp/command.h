@@ -28,7 +28,8 @@
     V(STARTTLS)  /* RFC 3207 */ \
     V(AUTH)      /* RFC 4954 */ \
     V(ETRN)      /* RFC 1985, not offered */ \
-    V(TURN)      /* RFC 5321 F.1, not offered */
+    V(TURN)      /* RFC 5321 F.1, not offered */ \
+    V(XCLIENT)   /* Postfix's XCLIENT_README; for listed peers only */
 #define SMTP_VERB_ENUM(v) SMTP_VERB_##v,
 enum smtp_verb { SMTP_VERBS(SMTP_VERB_ENUM) SMTP_VERB_COUNT };
 

@@ -33,7 +33,8 @@ static void test_verb_parse_cases_split_the_line(void **state)
         {BYTES_INIT("NOOP a\rb"), SMTP_VERB_UNKNOWN, BYTES_INIT("a\rb")},
         {BYTES_INIT("NOOP \x7f"), SMTP_VERB_UNKNOWN, BYTES_INIT("\x7f")},
         {BYTES_INIT(""), SMTP_VERB_UNKNOWN, BYTES_INIT("")},
-        {BYTES_INIT("XCLIENT NAME=x"), SMTP_VERB_UNKNOWN, BYTES_INIT("NAME=x")},
+        {BYTES_INIT("XFORWARD NAME=x"), SMTP_VERB_UNKNOWN, BYTES_INIT("NAME=x")},
+        {BYTES_INIT("xclient NAME=x"), SMTP_VERB_XCLIENT, BYTES_INIT("NAME=x")},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct bytes rest;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "smtp/foreign.h"
 #include "smtp/server_table.h"
 
 void smtp_server_init(struct smtp_server *s, const struct smtp_server_config *config)
@@ -28,12 +29,17 @@ void smtp_server_greet(struct smtp_server *s, const struct smtp_policy_answer *r
         smtp_server_end(s, fx, refusal->code, ENHANCED(0, 0, 0), refusal->text);
         return;
     }
+    smtp_server_banner(s, fx);
+    s->deadline_ms = now_ms + s->config->command_timeout_ms;
+}
+
+void smtp_server_banner(struct smtp_server *s, struct smtp_server_effects *fx)
+{
     uint8_t memory[HOST_NAME_BYTES_MAX + 32];
     struct buf text = BUF_OVER(memory);
     buf_put(&text, s->config->hostname);
     BUF_LIT(&text, " ESMTP Bulkhead");
     s->phase = SMTP_PHASE_CONNECTED;
-    s->deadline_ms = now_ms + s->config->command_timeout_ms;
     smtp_reply_write(&fx->out, 220, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
 
@@ -76,6 +82,18 @@ static bool count_junk(struct smtp_server *s, struct smtp_server_effects *fx)
     return false;
 }
 
+/* end_foreign - who speaks another protocol is told so once; the rest of it is not read as commands. */
+static void end_foreign(struct smtp_server *s, enum smtp_foreign what, struct smtp_server_effects *fx)
+{
+    uint8_t memory[64];
+    struct buf text = BUF_OVER(memory);
+    BUF_LIT(&text, "Error: this is SMTP, not ");
+    buf_put(&text, smtp_foreign_name(what));
+    BUF_LIT(&text, "; closing");
+    s->foreign = (uint8_t)what;
+    smtp_server_end(s, fx, 500, ENHANCED(5, 5, 2), buf_bytes(&text));
+}
+
 /* run_line - one whole command, without CR LF. */
 static void run_line(struct smtp_server *s, struct bytes line, struct smtp_server_effects *fx)
 {
@@ -84,6 +102,11 @@ static void run_line(struct smtp_server *s, struct bytes line, struct smtp_serve
     const struct smtp_server_row *row = &smtp_server_rows[verb];
     s->last_verb = (uint8_t)verb;
     if (s->counts.seen[verb] < UINT16_MAX) s->counts.seen[verb]++;
+    enum smtp_foreign foreign = verb == SMTP_VERB_UNKNOWN ? smtp_foreign_line(line) : SMTP_FOREIGN_NONE;
+    if (foreign != SMTP_FOREIGN_NONE) {
+        end_foreign(s, foreign, fx);
+        return;
+    }
     if ((row->flags & VERB_JUNK) && !count_junk(s, fx)) return;
     if (s->config->tls_required && !s->tls && !(row->flags & VERB_CLEAR)) {
         smtp_server_fault(s, fx, 530, ENHANCED(5, 7, 0), BYTES("Error: say STARTTLS first"));
@@ -137,6 +160,12 @@ static bool acts_without_input(const struct smtp_server *s)
     return s->room_given || (s->phase == SMTP_PHASE_CHUNK && s->chunk.left == 0);
 }
 
+/* is_tls_hello - instead of the first command: no line ends in it where one could be looked for. */
+static bool is_tls_hello(const struct smtp_server *s, struct bytes in)
+{
+    return s->phase == SMTP_PHASE_CONNECTED && s->line_len == 0 && smtp_foreign_first(in) == SMTP_FOREIGN_TLS;
+}
+
 /* eat - one bite: a line, or a run of content. Returns octets eaten. */
 static uint32_t eat(struct smtp_server *s, struct bytes in, uint64_t now_ms, struct smtp_server_effects *fx)
 {
@@ -156,6 +185,10 @@ static uint32_t eat(struct smtp_server *s, struct bytes in, uint64_t now_ms, str
         s->deadline_ms = 0;
         return smtp_server_feed_chunk(s, in, now_ms, fx);
     default:
+        if (is_tls_hello(s, in)) {
+            end_foreign(s, SMTP_FOREIGN_TLS, fx);
+            return 0;
+        }
         on_line(s, take_line(s, in, &used), fx);
         return used;
     }
@@ -228,6 +261,25 @@ void smtp_server_rcpt(struct smtp_server *s, const struct smtp_policy_answer *a,
         s->rcpts_refused++;
     }
     smtp_server_policy(s, fx, a, ENHANCED(2, 1, 5), ENHANCED(5, 1, 0));
+}
+
+void smtp_server_xclient(struct smtp_server *s, const struct smtp_policy_answer *a, const struct smtp_xclient *x, struct smtp_server_effects *fx)
+{
+    if (s->phase == SMTP_PHASE_CLOSED) return;
+    must(s->awaiting == SMTP_NEED_XCLIENT && (s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO));
+    s->awaiting = SMTP_NEED_INPUT;
+    if (a->code == 421 || a->code == 554) {
+        smtp_server_end(s, fx, a->code, a->enhanced, a->text);
+    } else if (a->code != 220) {
+        smtp_server_fault(s, fx, a->code, a->enhanced, a->text);
+    } else {
+        smtp_server_reset(s);
+        s->helo_len = 0;
+        s->extended = s->authenticated = false; /* that was somebody else */
+        smtp_server_banner(s, fx);
+        if (s->counts.done[SMTP_VERB_XCLIENT] < UINT16_MAX) s->counts.done[SMTP_VERB_XCLIENT]++;
+        if (smtp_helo_valid(x->helo)) smtp_server_hello(s, x->helo, x->esmtp || (x->present & SMTP_XCLIENT_BIT(SMTP_XCLIENT_PROTO)) == 0);
+    }
 }
 
 void smtp_server_tls(struct smtp_server *s, enum smtp_tls_answer a, struct smtp_server_effects *fx)
@@ -311,6 +363,7 @@ void smtp_server_check(const struct smtp_server *s)
     if (s->awaiting == SMTP_NEED_AUTH) must(s->phase == SMTP_PHASE_AUTH);
     if (s->phase == SMTP_PHASE_AUTH) must(s->tls && !s->authenticated);
     if (s->awaiting == SMTP_NEED_SENDER) must(s->phase == SMTP_PHASE_HELLO);
+    if (s->awaiting == SMTP_NEED_XCLIENT) must(s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO);
     if (s->awaiting == SMTP_NEED_TLS) must(!s->tls && (s->phase == SMTP_PHASE_CONNECTED || s->phase == SMTP_PHASE_HELLO));
     must(!s->handshaking || s->awaiting == SMTP_NEED_TLS);
     if (s->awaiting == SMTP_NEED_RCPT) must(s->phase == SMTP_PHASE_MAIL || s->phase == SMTP_PHASE_RCPT);

@@ -22,6 +22,7 @@
 #include "smtp/body.h"
 #include "smtp/command.h"
 #include "smtp/header.h"
+#include "smtp/xclient.h"
 
 enum {
     /* RFC 5321 4.5.3.1.4 says 512; the parameters of RFC 1870, 3461, 6152, 6531 add up to less than 2,000. With CR LF. */
@@ -83,6 +84,7 @@ enum smtp_server_need {
     SMTP_NEED_AUTH,      /* AUTH, or a line within it: s->auth says what came; answer with smtp_server_auth() */
     SMTP_NEED_SENDER,    /* s->mail is filled: answer with smtp_server_sender() */
     SMTP_NEED_RCPT,      /* s->rcpt is filled: answer with smtp_server_rcpt() */
+    SMTP_NEED_XCLIENT,   /* s->xclient is what it said: answer with smtp_server_xclient() */
     SMTP_NEED_BODY,      /* content begins: smtp_server_room(), or smtp_server_no_room() */
     SMTP_NEED_ROOM,      /* the room is full: take what is in s->room, then smtp_server_room() or smtp_server_no_room() */
     SMTP_NEED_COMMIT,    /* the content is whole: take what is in s->room, commit, answer with smtp_server_committed() or _refused() */
@@ -135,6 +137,8 @@ struct smtp_server {
     uint8_t phase;         /* enum smtp_server_phase */
     uint8_t awaiting;      /* the need that was returned and not answered yet; SMTP_NEED_INPUT = none */
     uint8_t last_verb;     /* enum smtp_verb, for "lost connection after X" */
+    uint8_t foreign;       /* enum smtp_foreign: it spoke another protocol, and the session has ended for it */
+    bool xclient_offered;  /* by the process, to peers that may say XCLIENT */
     bool extended;         /* EHLO was said */
     bool transaction;      /* the process holds a sender, and perhaps recipients and content */
     bool abort_due;        /* SMTP_NEED_ABORT is to be returned next */
@@ -157,6 +161,7 @@ struct smtp_server {
     uint64_t rate_began_ms, rate_bytes; /* the current window of the minimum rate; 0 = no window is open */
     struct smtp_mail_args mail;   /* of the current or proposed transaction; envid borrows from envid_store */
     struct smtp_rcpt_args rcpt;   /* proposed recipient; orcpt borrows from `line` until answered */
+    struct bytes xclient;         /* what follows XCLIENT; borrows from `line` until answered */
     struct smtp_body_reader body;
     struct smtp_chunk_reader chunk;
     struct smtp_header_scan header;
@@ -200,6 +205,13 @@ enum smtp_server_need smtp_server_step(struct smtp_server *s, struct bytes in, u
  */
 void smtp_server_sender(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
 void smtp_server_rcpt(struct smtp_server *s, const struct smtp_policy_answer *a, struct smtp_server_effects *fx);
+
+/*
+ * smtp_server_xclient - answer SMTP_NEED_XCLIENT.
+ * In       a  220: the session begins anew with the banner, as that of the client that x describes; its HELO counts as said. Anything else
+ *             refuses: 501, 421, 554; the last two end the session
+ */
+void smtp_server_xclient(struct smtp_server *s, const struct smtp_policy_answer *a, const struct smtp_xclient *x, struct smtp_server_effects *fx);
 
 /* smtp_server_room - answer SMTP_NEED_BODY or SMTP_NEED_ROOM: a builder with SMTP_SERVER_ROOM_BYTES_MIN or more free, the machine's until the
  * next need. */

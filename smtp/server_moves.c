@@ -137,7 +137,7 @@ static void starttls_late(struct smtp_server *s, struct bytes rest, struct smtp_
     else starttls(s, rest, fx);
 }
 
-static void hello(struct smtp_server *s, struct bytes name, bool extended)
+void smtp_server_hello(struct smtp_server *s, struct bytes name, bool extended)
 {
     must(name.len <= sizeof(s->helo));
     smtp_server_reset(s);
@@ -154,7 +154,7 @@ static void helo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
         smtp_server_fault(s, fx, 501, ENHANCED(5, 5, 4), BYTES("Syntax: HELO hostname"));
         return;
     }
-    hello(s, name, false);
+    smtp_server_hello(s, name, false);
     smtp_server_say(s, fx, 250, ENHANCED(0, 0, 0), s->config->hostname);
 }
 
@@ -165,7 +165,7 @@ static void ehlo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
         smtp_server_fault(s, fx, 501, ENHANCED(5, 5, 4), BYTES("Syntax: EHLO hostname"));
         return;
     }
-    hello(s, name, true);
+    smtp_server_hello(s, name, true);
     uint8_t memory[SCRATCH_BYTES];
     struct buf text = BUF_OVER(memory);
     buf_put(&text, s->config->hostname);
@@ -179,6 +179,7 @@ static void ehlo(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
         BUF_LIT(&text, "\nXMAILDOMAIN ");
         buf_put(&text, s->config->mail_domain);
     }
+    if (s->xclient_offered) BUF_LIT(&text, "\nXCLIENT " SMTP_XCLIENT_OFFER);
     smtp_server_say(s, fx, 250, ENHANCED(0, 0, 0), buf_bytes(&text)); /* no enhanced code here: RFC 2034 4 */
 }
 
@@ -347,6 +348,23 @@ static void quit(struct smtp_server *s, struct bytes rest, struct smtp_server_ef
 {
     (void)rest;
     smtp_server_end(s, fx, 221, ENHANCED(2, 0, 0), BYTES("Bye"));
+}
+
+/* xclient - who may not say it is told what anybody is told about a command that there is not. */
+static void xclient(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
+{
+    if (!s->xclient_offered) {
+        unknown(s, rest, fx);
+        return;
+    }
+    s->xclient = rest;
+    s->awaiting = SMTP_NEED_XCLIENT;
+}
+
+static void xclient_late(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx)
+{
+    if (s->xclient_offered) bad_order(s, rest, fx);
+    else unknown(s, rest, fx);
 }
 
 #define ROW(verb, allowed, here, there, verb_flags, text) [SMTP_VERB_##verb] = {allowed, here, there, verb_flags, text},

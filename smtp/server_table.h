@@ -43,7 +43,8 @@ enum {
     R(STARTTLS, AT_C | AT_H,    starttls,  starttls_late, VERB_ARGLESS | VERB_CLEAR, "STARTTLS within a transaction; RSET first") /* 3207 4 */ \
     R(AUTH,     AT_H,           smtp_server_begin_auth, bad_order, 0,    "AUTH within a transaction; RSET first")                                                 /* 4954 4 */ \
     R(ETRN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 1985 5 */ \
-    R(TURN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 5321 F.1 */
+    R(TURN,     AT_ANY,         not_here,  bad_order,     0,             "")                                                 /* 5321 F.1 */ \
+    R(XCLIENT,  AT_C | AT_H,    xclient,   xclient_late,  0,             "finish or RSET the transaction first")             /* XCLIENT_README */
 
 /* A move: takes what follows the verb, writes its reply or sets s->awaiting. */
 typedef void smtp_server_move_fn(struct smtp_server *s, struct bytes rest, struct smtp_server_effects *fx);
@@ -89,5 +90,10 @@ uint32_t smtp_server_feed_data(struct smtp_server *s, struct bytes in, uint64_t 
 uint32_t smtp_server_feed_chunk(struct smtp_server *s, struct bytes in, uint64_t now_ms, struct smtp_server_effects *fx);
 /* smtp_server_begin_content - for DATA and the first BDAT: readers made fresh, SMTP_NEED_BODY. */
 void smtp_server_begin_content(struct smtp_server *s);
+
+/* smtp_server_hello - HELO or EHLO was said. */
+void smtp_server_hello(struct smtp_server *s, struct bytes name, bool extended);
+/* smtp_server_banner - 220, and HELO is awaited. */
+void smtp_server_banner(struct smtp_server *s, struct smtp_server_effects *fx);
 
 #endif

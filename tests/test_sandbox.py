@@ -14,9 +14,10 @@ from harness import core, inside, mail, smtp
 from harness.core import limit, wait_for
 from harness.inside import AT_FDCWD, MSG_FASTOPEN, Inside, address, outcome
 
-ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "manager", "authd")
+ROLES = ("acceptor", "receiver", "deliver", "connector", "resolver", "mailbox", "control", "tables", "greylist", "manager", "authd")
 ROUTES = "route box { match rcpt-domain box.example; maildir @DIR@/mail/{domain}/{local} }\nroute out { match any; relay smtp://127.0.0.2:25 }"
-EXTRA = "mailbox { create on }\nworkers { smtp 1; delivery 1 }\nsandbox { engine io_uring }\nauth people { file @DIR@/users }"
+EXTRA = ("mailbox { create on }\nrules r { greylist on }\ngreylist { path @DIR@/greylist }\nworkers { smtp 1; delivery 1 }\nsandbox { engine io_uring }\n"
+         "auth people { file @DIR@/users }")
 HANDED = ("127.0.0.1", 7777)   # somebody listens there; no configuration names it
 TCP, UDP, ICMP, MPTCP = 6, 17, 1, 262
 FOLDER = 7                     # the first folder that manager and mailbox were handed
@@ -212,23 +213,24 @@ def compare(found, usual, exceptions):
 
 # ---- the table ----
 
-FOLDERS = ("mailbox", "manager")   # who has folders to work in
+FOLDERS = ("mailbox", "greylist", "manager")   # who has folders to work in
+FILLS = ("mailbox", "manager")     # who makes more there than one file
 ONE_FOLDER_UP = {role: "EACCES" for role in FOLDERS}   # Landlock
 EMPTY_ROOT = {role: "ENOENT" for role in FOLDERS}      # there is nothing in it
 LIBRARY_ASKS = {"resolver": "EACCES"}                  # the filter answers libunbound, which can do without
 
 EXCEPTIONS = {
-    # Files: only manager and mailbox open any, in their folders.
+    # Files: only manager, mailbox and greylist open any, in their folders.
     "open a file by its whole path": EMPTY_ROOT | LIBRARY_ASKS,
-    "open a file by the way up": {"mailbox": "ENOENT", "manager": "EACCES"} | LIBRARY_ASKS,   # the manager's working folder is outside the empty root
+    "open a file by the way up": {"mailbox": "ENOENT", "greylist": "ENOENT", "manager": "EACCES"} | LIBRARY_ASKS,   # the manager's working folder is outside the empty root
     "open above a folder it was handed": ONE_FOLDER_UP | LIBRARY_ASKS,
     "list the folder above": ONE_FOLDER_UP | LIBRARY_ASKS,
     "name the folder above": {role: "allowed" for role in FOLDERS} | LIBRARY_ASKS,   # O_PATH: a name without any right; what it leads to stays shut
     "make a file above": ONE_FOLDER_UP | LIBRARY_ASKS,
-    "remove a file above": ONE_FOLDER_UP,
-    "link a file above": {role: "EPERM" for role in FOLDERS},   # not its owner's file: refused before Landlock is asked
-    "rename a file above": {"manager": "EACCES"},
-    "make a folder above": ONE_FOLDER_UP,
+    "remove a file above": {role: "EACCES" for role in FILLS},
+    "link a file above": {role: "EPERM" for role in FILLS},   # not its owner's file: refused before Landlock is asked
+    "rename a file above": {"manager": "EACCES", "greylist": "EACCES"},
+    "make a folder above": {role: "EACCES" for role in FILLS},
     "open its memory": EMPTY_ROOT | LIBRARY_ASKS,
     "open a descriptor anew": EMPTY_ROOT | LIBRARY_ASKS,
     "open the queue's log": EMPTY_ROOT | LIBRARY_ASKS,
@@ -411,7 +413,7 @@ def test_ring_cannot_aim_a_socket_again(world):
 
 def kind(what):
     """A descriptor in words."""
-    for sign, word in (("/queue", "queue"), ("/log", "log"), ("/mail", "mail"), ("mta-config", "configuration"), ("mta-box", "box"), ("mta-grants", "grants"),
+    for sign, word in (("/queue", "queue"), ("/log", "log"), ("/mail", "mail"), ("/greylist", "greylist"), ("mta-config", "configuration"), ("mta-box", "box"), ("mta-grants", "grants"),
                        ("socket:", "socket"), ("[eventpoll]", "loop"), ("[io_uring]", "loop"), ("[eventfd]", "wake"), ("pipe:", "wake"), ("/dev/null", "null")):
         if sign in what:
             return word
@@ -419,7 +421,8 @@ def kind(what):
 
 
 HAS = {"null", "log", "configuration", "socket", "loop"}
-HAS_MORE = {"manager": {"queue", "box", "wake"}, "mailbox": {"mail"}, "receiver": {"wake"}, "acceptor": {"wake"}, "resolver": {"wake"}, "authd": {"wake"}}
+HAS_MORE = {"manager": {"queue", "box", "wake"}, "mailbox": {"mail"}, "greylist": {"greylist"}, "receiver": {"wake"}, "acceptor": {"wake"}, "resolver": {"wake"},
+            "authd": {"wake"}}
 
 
 def mapped(pid, name):

@@ -6,6 +6,7 @@
 
 #include "mta/acceptor/apart.h"
 #include "mta/acceptor/limits.h"
+#include "mta/acceptor/rates.h"
 #include "mta/process/process.h"
 
 enum {
@@ -37,9 +38,13 @@ struct connection {
     uint32_t next;       /* free list */
     uint16_t receiver, listener;
     bool trusted, refused;
+    bool proxied;        /* the client is a proxy that has not said yet for whom it stands */
+    bool exempt;         /* from the limits of clients and networks */
     struct net_address client; /* of a user of this host: net_of_user() */
     uint32_t uid;        /* of a Unix socket */
 };
+
+struct refusal { uint16_t code; bool close; struct bytes words; }; /* close: without a word */
 
 struct lost {            /* whose connections a receiver had when it died */
     uint32_t epoch;      /* 0 = none died */
@@ -52,6 +57,7 @@ struct acceptor {
     const struct config *config;
     struct ring *ring;
     struct limits limits;
+    struct rates rates;
     struct connection *connections; /* owned; limits.places_max */
     uint32_t connection_fresh, connection_free;
     uint64_t sequence;
@@ -72,8 +78,16 @@ static inline struct acceptor *acceptor_of(struct process *p) { return (struct a
 must_use enum err hand_init(struct acceptor *a);
 /* hand_socket - judge a connection and hand it on; takes over fd. */
 void hand_socket(struct acceptor *a, const struct place *from, int fd);
-/* hand_closed - a receiver has closed it; well = by the client's wish. hand_receiver_gone - all of a receiver's are closed. */
-void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number, bool well);
+/* hand_find - the connection of this number that this receiver has, or NULL: it was lost with a former acceptor. */
+struct connection *hand_find(struct acceptor *a, uint16_t receiver, uint64_t number);
+/* hand_judge - whether a client may come in over `listener`; logged when not. 0, 421 or 554, and its words. Counts towards the rate. */
+struct refusal hand_judge(struct acceptor *a, const struct connection *c);
+/* hand_tell_rate - log that a rate is over its limit; `what` is Connection, Message delivery, ... */
+void hand_tell_rate(struct acceptor *a, const char *what, const struct rates_judgement *j, const struct connection *c);
+/* hand_come - the connection is another client's, behind a proxy: the counts are moved, and it is judged as if it had connected. */
+struct refusal hand_come(struct acceptor *a, struct connection *c, const struct net_address *client);
+/* hand_closed - a receiver has closed it. hand_receiver_gone - all of a receiver's are closed. */
+void hand_closed(struct acceptor *a, uint16_t receiver, const struct ipc_client_closed *m);
 void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *receiver);
 /* hand_possible - whether some receiver is there. */
 bool hand_possible(struct acceptor *a);

@@ -35,6 +35,10 @@ enum err hand_init(struct acceptor *a)
     uint32_t total = c->limits.connections < ACCEPTOR_CONNECTIONS_MAX ? c->limits.connections : ACCEPTOR_CONNECTIONS_MAX;
     enum err e = limits_init(&a->limits, total, c->limits.connections_client, c->limits.connections_prefix, hash_key_random());
     if (e != ERR_NONE) return e;
+    static_assert((int)RATES_KINDS == (int)RATE_KINDS && (int)RATES_OFS == (int)RATE_OFS && (int)RATES_ERRORS == (int)RATE_ERRORS,
+                  "the configuration's rates are ours");
+    e = rates_init(&a->rates, c->limits.rates, hash_key_random());
+    if (e != ERR_NONE) return e;
     a->connections = calloc(a->limits.places_max, sizeof *a->connections);
     a->listener_counts = calloc(c->listeners.count + 1, sizeof *a->listener_counts);
     a->connection_free = NO_CONNECTION;
@@ -82,7 +86,7 @@ static struct connection *enter(struct acceptor *a, const struct connection *wha
     struct connection *c = &a->connections[place];
     *c = *what;
     c->number = ++a->sequence << ACCEPTOR_INDEX_BITS | place;
-    limits_enter(&a->limits, &c->client, c->trusted, c->refused);
+    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
     a->loads[c->receiver]++;
     a->listener_counts[c->listener]++;
     return c;
@@ -90,7 +94,7 @@ static struct connection *enter(struct acceptor *a, const struct connection *wha
 
 static void leave(struct acceptor *a, struct connection *c)
 {
-    limits_leave(&a->limits, &c->client, c->trusted, c->refused);
+    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
     must(a->loads[c->receiver] > 0 && a->listener_counts[c->listener] > 0);
     a->loads[c->receiver]--;
     a->listener_counts[c->listener]--;
@@ -99,15 +103,21 @@ static void leave(struct acceptor *a, struct connection *c)
     a->connection_free = (uint32_t)(c - a->connections);
 }
 
-void hand_closed(struct acceptor *a, uint16_t receiver, uint64_t number, bool well)
+struct connection *hand_find(struct acceptor *a, uint16_t receiver, uint64_t number)
 {
     uint32_t place = (uint32_t)number & ((1u << ACCEPTOR_INDEX_BITS) - 1);
-    /* A number that is not in use is one that was lost with its receiver. */
-    if (number == 0 || place >= a->connection_fresh || a->connections[place].number != number ||
-        a->connections[place].receiver != receiver)
-        return;
-    if (well && receiver == lone_receiver(a)) lone_behaved(a, &a->connections[place].client);
-    leave(a, &a->connections[place]);
+    if (number == 0 || place >= a->connection_fresh) return NULL;
+    struct connection *c = &a->connections[place];
+    return c->number == number && c->receiver == receiver ? c : NULL;
+}
+
+void hand_closed(struct acceptor *a, uint16_t receiver, const struct ipc_client_closed *m)
+{
+    struct connection *c = hand_find(a, receiver, m->connection);
+    if (!c) return;
+    if (m->well && receiver == lone_receiver(a)) lone_behaved(a, &c->client);
+    if (!c->exempt && m->errors > 0) rates_add(&a->rates, RATES_ERRORS, &c->client, m->errors, process_now_ms(a->process));
+    leave(a, c);
 }
 
 void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
@@ -122,14 +132,13 @@ void hand_receiver_gone(struct acceptor *a, const struct ipc_channel *c)
 
 /* ---- judging ---- */
 
-static void put_cause(struct buf *line, const struct acceptor *a, const struct limits_judgement *j, const struct connection *c)
+/* put_place - whom a limit is about, in Postfix's words. */
+static void put_place(struct buf *line, const struct acceptor *a, const struct connection *c, const char *others)
 {
     const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
-    BUF_LIT(line, "warning: Connection concurrency limit exceeded: ");
-    buf_put_u64(line, j->count);
     BUF_LIT(line, " from unknown[");
     net_print_ip(line, &c->client);
-    buf_put_cstr(line, j->cause == LIMITS_PREFIX ? "] and its network" : j->cause == LIMITS_CLIENT ? "]" : "] and all others");
+    buf_put_cstr(line, others);
     BUF_LIT(line, " for service ");
     log_bytes(line, config_bytes(a->config, listener->name));
 }
@@ -140,7 +149,22 @@ static void tell(struct acceptor *a, const struct limits_judgement *j, const str
     uint64_t now = process_now_ms(a->process);
     if (!j->tell || (!has_entry && a->told_ms != 0 && now - a->told_ms < TELL_EVERY_MS)) return;
     if (!has_entry) a->told_ms = now;
-    put_cause(log_begin(LOG_LEVEL_WARNING), a, j, c);
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: Connection concurrency limit exceeded: ");
+    buf_put_u64(line, j->count);
+    put_place(line, a, c, j->cause == LIMITS_PREFIX ? "] and its network" : j->cause == LIMITS_CLIENT ? "]" : "] and all others");
+    log_end();
+}
+
+void hand_tell_rate(struct acceptor *a, const char *what, const struct rates_judgement *j, const struct connection *c)
+{
+    if (!j->tell) return;
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: ");
+    buf_put_cstr(line, what);
+    BUF_LIT(line, " rate limit exceeded: ");
+    buf_put_u64(line, j->count);
+    put_place(line, a, c, j->of == RATES_PREFIX ? "] and its network" : "]");
     log_end();
 }
 
@@ -148,27 +172,79 @@ static struct bytes words_for(enum limits_cause cause)
 {
     switch (cause) {
     case LIMITS_CLIENT:
-        return BYTES("Error: too many connections from your address; close some and try again");
+        return BYTES("Error: too many connections from your address; close some and try again (connections-per-client)");
     case LIMITS_PREFIX:
-        return BYTES("Error: too many connections from your network; try again later");
+        return BYTES("Error: too many connections from your network; try again later (connections-per-prefix)");
+    case LIMITS_LISTENER:
+        return BYTES("Error: too many connections; try again later (max-connections)");
     case LIMITS_NONE:
         return BYTES("5.7.1 Error: this user of the host may not send mail here");
     default:
-        return BYTES("Error: too many connections; try again later");
+        return BYTES("Error: too many connections; try again later (connections)");
     }
 }
 
-static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, enum limits_cause cause, int fd)
+static struct refusal judge_rates(struct acceptor *a, const struct connection *c)
+{
+    uint64_t now = process_now_ms(a->process);
+    struct rates_judgement j = rates_look(&a->rates, RATES_ERRORS, &c->client, now);
+    if (j.over) {
+        hand_tell_rate(a, "Error", &j, c);
+        return (struct refusal){421, false, j.of == RATES_CLIENT
+            ? BYTES("Error: too many errors in a minute from your address; try again later (error-rate-per-client)")
+            : BYTES("Error: too many errors in a minute from your network; try again later (error-rate-per-prefix)")};
+    }
+    j = rates_take(&a->rates, RATES_CONNECTIONS, &c->client, now);
+    if (!j.over) return (struct refusal){0};
+    hand_tell_rate(a, "Connection", &j, c);
+    return (struct refusal){421, false, j.of == RATES_CLIENT
+        ? BYTES("Error: too many connections in a minute from your address; try again later (connection-rate-per-client)")
+        : BYTES("Error: too many connections in a minute from your network; try again later (connection-rate-per-prefix)")};
+}
+
+struct refusal hand_judge(struct acceptor *a, const struct connection *c)
+{
+    const struct config_listener *listener = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    bool local = listener->socket.len > 0; /* each user has connections of its own, so that none keeps the others out, and is no stranger otherwise */
+    if (local && !config_admits_peer(a->config, listener, c->uid)) return (struct refusal){554, false, words_for(LIMITS_NONE)};
+    struct limits_question q = {c->client, c->exempt, a->listener_counts[c->listener], listener->connections_max};
+    struct limits_judgement j = limits_judge(&a->limits, &q);
+    if (j.verdict != LIMITS_SERVE) {
+        tell(a, &j, c);
+        return (struct refusal){421, j.verdict == LIMITS_CLOSE, words_for(j.cause)};
+    }
+    if (!local && !c->proxied && listener->allow.count > 0 && !config_in_prefixes(a->config, listener->allow, &c->client))
+        return (struct refusal){554, false, BYTES("5.7.1 Error: this listener is not for your address (listen allow)")};
+    return c->exempt || (local && !a->config->limits.count_trusted) ? (struct refusal){0} : judge_rates(a, c);
+}
+
+struct refusal hand_come(struct acceptor *a, struct connection *c, const struct net_address *client)
+{
+    const struct config_listener *l = &CONFIG_ITEMS(a->config, a->config->listeners, struct config_listener)[c->listener];
+    limits_leave(&a->limits, &c->client, c->exempt, c->refused);
+    c->client = *client;
+    c->trusted = config_trusts(a->config, l, client);
+    c->exempt = c->trusted && !a->config->limits.count_trusted;
+    c->refused = c->proxied = false;
+    /* Who has killed a receiver is not served among others, and cannot be handed to the one for such clients any more: it has been read from
+     * already, though only what its proxy said. */
+    struct refusal no = {421, false, BYTES("Error: what came from your address has broken a process here; try again later")};
+    if (!apart_find(&a->apart, client, process_now_ms(a->process))) no = hand_judge(a, c);
+    limits_enter(&a->limits, &c->client, c->exempt, c->refused);
+    return no;
+}
+
+static bool send_to_receiver(struct acceptor *a, struct connection *c, const struct place *from, const struct refusal *no, int fd)
 {
     struct ipc_client m = {
         .connection = c->number,
         .listener = c->listener,
         .trusted = c->trusted,
-        .refuse_code = !c->refused ? 0 : cause == LIMITS_NONE ? 554 : 421,
+        .refuse_code = no->code,
         .client = c->client,
         .local = from->address,
         .uid = c->uid,
-        .refuse_text = c->refused ? words_for(cause) : (struct bytes){0},
+        .refuse_text = no->words,
     };
     struct ipc_channel *receiver = process_channel(a->process, ROLE_RECEIVER, c->receiver);
     return receiver && ipc_send_client(receiver, &m, fd) == ERR_NONE;
@@ -188,16 +264,6 @@ static bool peer_of(const struct place *from, int fd, struct connection *c)
     return true;
 }
 
-/* judge - limits for strangers of the network; a socket of this host has one for each of its users, so that no user keeps the others out. */
-static struct limits_judgement judge(struct acceptor *a, const struct place *from, const struct config_listener *listener, const struct connection *c)
-{
-    struct limits_question q = {c->client, c->trusted, a->listener_counts[from->listener], listener->connections_max};
-    if (from->address.family != NET_NONE) return limits_judge(&a->limits, &q);
-    if (!config_admits_peer(a->config, listener, c->uid)) return (struct limits_judgement){.verdict = LIMITS_REFUSE, .cause = LIMITS_NONE};
-    q.trusted = false;
-    return limits_judge(&a->limits, &q);
-}
-
 void hand_socket(struct acceptor *a, const struct place *from, int fd)
 {
     const struct config_listener *listener =
@@ -211,16 +277,18 @@ void hand_socket(struct acceptor *a, const struct place *from, int fd)
         return;
     }
     c.receiver = (uint16_t)receiver;
-    c.trusted = from->address.family != NET_NONE && config_trusts(a->config, listener, &c.client);
-    struct limits_judgement j = judge(a, from, listener, &c);
-    if (j.verdict != LIMITS_SERVE && j.cause != LIMITS_NONE) tell(a, &j, &c);
-    if (j.verdict == LIMITS_CLOSE) {
+    bool local = from->address.family == NET_NONE;
+    c.proxied = !local && config_in_prefixes(a->config, listener->proxies, &c.client);
+    c.trusted = !local && !c.proxied && config_trusts(a->config, listener, &c.client);
+    c.exempt = c.proxied || (c.trusted && !a->config->limits.count_trusted);
+    struct refusal no = hand_judge(a, &c);
+    if (no.close) {
         (void)close(fd);
         return;
     }
-    c.refused = j.verdict == LIMITS_REFUSE;
+    c.refused = no.code != 0;
     struct connection *entered = enter(a, &c);
-    if (send_to_receiver(a, entered, from, j.cause, fd)) return;
+    if (send_to_receiver(a, entered, from, &no, fd)) return;
     leave(a, entered);
     (void)close(fd);
 }

@@ -1,17 +1,19 @@
 /*
  * acceptor: process card
  *
- * Purpose      Takes connections in, keeps the limits by client and network that several receivers could not keep, and
- *              hands each socket to the least loaded receiver; who has killed one goes to the receiver behind the others, one
- *              at a time. Stays up while receivers are replaced.
+ * Purpose      Takes connections in, keeps the limits by client and network (at once, and a minute) that several receivers
+ *              could not keep, answers their questions about them, and hands each socket to the least loaded receiver; who
+ *              has killed one goes to the receiver behind the others, one at a time. Stays up while receivers are replaced.
  * Runs as      _mta-acceptor; empty root, no files.
  * Inherits     control channel, configuration image, log.
- * Talks to     master: LISTENER (with the socket) in. receiver: CLIENT (with the socket) out; CLIENT_CLOSED in.
+ * Talks to     master: LISTENER (with the socket) in. receiver: CLIENT (with the socket), CLIENT_MAY out; CLIENT_CLOSED,
+ *              CLIENT_ASK in.
  *              manager: CLIENT_APART, CLIENTS_ASK in; CLIENT_BEHAVED, CLIENT_LOST out.
  * May do       ring: ACCEPT on listening sockets it was handed. getpeername. Writes one line, 421, to who is kept apart and
  *              cannot be served now.
  * Holds        a record a connection (64 octets) and two counts (client, network), for as many as limits { connections }
- *              has and an eighth more; up to 256 clients that are kept apart, and as many that each receiver had when it died.
+ *              has and an eighth more; 4 MiB of counts a minute when there is such a limit; up to 256 clients that are
+ *              kept apart, and as many that each receiver had when it died.
  * If it dies   Connections in hand go on in their receivers; new ones wait in the kernel until the next acceptor is there.
  *              Its counts start from none.
  * If a peer lies   Client: not one octet of it is read here. Receiver: it can end the count of connections that it was
@@ -154,7 +156,7 @@ void acceptor_on_listener(struct process *p, struct ipc_channel *from, const str
 void acceptor_on_client_closed(struct process *p, struct ipc_channel *from, const struct ipc_client_closed *m, int fd)
 {
     (void)fd;
-    hand_closed(acceptor_of(p), ipc_peer_index(from), m->connection, m->well);
+    hand_closed(acceptor_of(p), ipc_peer_index(from), m);
 }
 
 PROCESS_DISPATCH(acceptor)

@@ -161,6 +161,21 @@ static void check_address_twice(struct loader *l, const struct config_listener *
     }
 }
 
+/* find_rules - the block that a listener names. */
+static void find_rules(struct loader *l, struct config_listener *listener)
+{
+    struct bytes name = image_bytes_of(l, listener->rules_name);
+    struct nearest near = nearest_to(name);
+    for (uint32_t i = 0; i < l->rules.count; i++) {
+        struct bytes other = image_bytes_of(l, ARRAY_ITEM(&l->rules, i, struct config_rules)->name);
+        nearest_offer(&near, other);
+        if (bytes_equal(name, other)) listener->rules = i + 1;
+    }
+    if (name.len == 0 || listener->rules > 0) return;
+    error_with_nearest(l, whole_file, &near, PIECES(BYTES("listen `"), image_bytes_of(l, listener->name), BYTES("' has rules `"), name,
+                       BYTES("', which there are not")));
+}
+
 static void check_socket_twice(struct loader *l, const struct config_listener *a, const struct config_listener *b)
 {
     struct bytes path = image_bytes_of(l, a->socket);
@@ -172,7 +187,8 @@ static void check_socket_twice(struct loader *l, const struct config_listener *a
 static void check_listeners(struct loader *l, bool *trusted)
 {
     for (uint32_t i = 0; i < l->listeners.count; i++) {
-        const struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        struct config_listener *a = ARRAY_ITEM(&l->listeners, i, struct config_listener);
+        find_rules(l, a);
         if (a->trust.count > 0 || a->socket.len > 0) *trusted = true;
         if (bytes_equal(image_bytes_of(l, a->socket), image_bytes_of(l, l->config.control_socket))) {
             CONFIG_ERROR(l, whole_file, BYTES("listen `"), image_bytes_of(l, a->name), BYTES("' has the socket of mtactl; expected another path"));

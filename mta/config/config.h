@@ -43,6 +43,12 @@ struct config_listener { /* listen NAME { ... } */
     uint8_t tls;                        /* enum config_listen_tls */
     struct config_text tls_name;        /* which tls block; `default' when not given */
     uint16_t tls_block;                 /* its index in `tls`, when tls is not off */
+    uint64_t greeting_delay_ms;         /* greeting-delay for strangers; 0 = off */
+    struct config_list allow;           /* struct net_prefix; empty = everybody may connect */
+    struct config_list proxies;         /* struct net_prefix: peers that send a PROXY header, and must */
+    struct config_list xclient;         /* struct net_prefix: clients that may say XCLIENT */
+    struct config_text rules_name;      /* rules NAME, or empty */
+    uint32_t rules;                     /* its place in config.rules, plus one; 0 = none */
 };
 
 /* Certificates of one tls block; more would make the first message of every client's handshake a search. */
@@ -73,6 +79,51 @@ struct config_auth { /* auth NAME { ... } */
     struct config_text file;            /* password file of mtactl user, or empty ... */
     struct config_text dovecot;         /* ... and then the path of Dovecot's socket for authentication */
     uint32_t mechanisms;                /* SMTP_SASL_BITs that are offered */
+};
+
+/* What is limited a minute, and whose: limits.rates. */
+enum config_rate { RATE_CONNECTIONS = 0, RATE_MESSAGES, RATE_RECIPIENTS, RATE_ERRORS, RATE_KINDS };
+enum config_rate_of { RATE_OF_CLIENT = 0, RATE_OF_PREFIX, RATE_OFS };
+
+/* What a line of allow, deny or check is about, and what it says. */
+enum config_rule_subject { ACCESS_OF_CLIENT = 0, ACCESS_OF_HELO, ACCESS_OF_SENDER, ACCESS_OF_RECIPIENT, ACCESS_OF_SUBJECTS };
+enum config_rule_verdict { ACCESS_NOTHING = 0, ACCESS_ALLOW, ACCESS_DENY, ACCESS_CHECK };
+enum config_helo_rule { HELO_OFF = 0, HELO_BASIC, HELO_FQDN, HELO_RESOLVES };
+enum config_reverse_rule { REVERSE_OFF = 0, REVERSE_ANY, REVERSE_CONFIRMED };
+
+struct config_rule {                /* one line; in file order the first that matches decides */
+    uint8_t verdict, subject;       /* enum config_rule_verdict, enum config_rule_subject */
+    struct config_text words;       /* as written behind the subject, answer included; for show and explain */
+    struct config_list names;       /* struct config_text: keys as mta/config/rules.h makes them, sorted by bytes_compare */
+    struct config_list prefixes;    /* struct net_prefix, for ACCESS_OF_CLIENT */
+    uint32_t table;                 /* of ACCESS_CHECK: place in config.tables; its values are the verdicts */
+    uint16_t code;                  /* of ACCESS_DENY: its answer; 0 = the usual one */
+    struct config_text text;        /* without code; may begin with an enhanced status */
+    uint32_t line;
+};
+
+struct config_dnslist {             /* dnsbl ZONE, dnswl ZONE */
+    struct config_text zone;
+    int32_t weight;                 /* negative for dnswl */
+    uint8_t subject;                /* enum config_rule_subject: address of the client, or name in HELO, domain of the sender */
+    bool any_answer;                /* no `answers' was given */
+    struct config_text answers;     /* as written */
+    uint32_t line;
+};
+
+enum { CONFIG_DNSLISTS_MAX = 16 };  /* of one block: each costs a question to the DNS for each stranger */
+
+struct config_rules { /* rules NAME { ... } */
+    struct config_text name, file;  /* the file it stands in */
+    uint32_t line;
+    struct config_list rules;       /* struct config_rule */
+    struct config_list dnslists;    /* struct config_dnslist; at most CONFIG_DNSLISTS_MAX */
+    uint8_t helo, reverse;          /* enum config_helo_rule, enum config_reverse_rule */
+    bool sender_domain;             /* a sender's domain must have a mail exchanger or an address */
+    bool greylist;                  /* unknown clients are told to come back */
+    bool trusted;                   /* these rules are for trusted clients too */
+    uint32_t refuse_score, accept_score;
+    uint32_t helo_line, reverse_line, sender_domain_line, greylist_line; /* 0 = the default */
 };
 
 enum config_log_target { LOG_TARGET_STDERR = 0, LOG_TARGET_FILE, LOG_TARGET_SYSLOG };
@@ -193,6 +244,7 @@ struct config {
     struct config_list tls;           /* struct config_tls */
     struct config_list auths;         /* struct config_auth */
     uint32_t aliases_table;           /* aliases { file ... }: its place in tables + 1; 0 = not given */
+    struct config_list rules;         /* struct config_rules */
     struct config_list table_sources; /* struct config_source */
     struct config_text run_dir;       /* run-dir PATH; /run/mta */
     struct config_text control_socket;/* control { socket PATH }; run_dir/control.sock when not given */
@@ -210,6 +262,11 @@ struct config {
         uint32_t node;                /* 0..1023 for ids */
     } queue;
     struct {
+        struct config_text path;      /* /var/lib/mta/greylist */
+        uint64_t delay_s, window_s, keep_s;
+        uint32_t clients, ipv4_bits, ipv6_bits;
+    } greylist;
+    struct {
         uint64_t message_bytes;       /* message-size 50M */
         uint32_t rcpts;               /* recipients 1000 */
         uint32_t hops;                /* 100 */
@@ -219,6 +276,8 @@ struct config {
         uint32_t connections;         /* connections 10000 in all */
         uint32_t connections_client;  /* connections-per-client 50 */
         uint32_t connections_prefix;  /* connections-per-prefix 200: /24 and /64 */
+        uint32_t rates[RATE_KINDS][RATE_OFS]; /* connection-rate-per-client and so on, a minute; 0 off */
+        bool count_trusted;           /* count-trusted: trusted clients are limited too */
         uint32_t data_rate;           /* data-rate, octets a second, 0 off */
         uint32_t bounce_bytes;        /* bounce-size 50K: RET=FULL content beyond it is cut to the header */
         uint32_t destination_connections; /* default for routes: 20 */
@@ -228,7 +287,7 @@ struct config {
     } limits;
     struct { /* milliseconds */
         uint64_t connect, banner, ehlo, mail, rcpt, data, data_block, data_end, rset, quit, idle;
-        uint64_t server_command, server_data, drain;
+        uint64_t server_command, server_stress, server_data, drain;
     } timeouts;
     struct { uint32_t receivers, delivers; } workers; /* workers { smtp N; delivery N }: 2 and 2 */
     struct {
@@ -283,6 +342,9 @@ int32_t route_find(const struct config *c, const struct route_question *q);
 /* route_admits_stranger - whether a client without trust may send to q->rcpt: the first matching route must name the domain by rcpt-domain
  * (or the address by rcpt); `any`, and matches on sender or client, admit nobody. *route is the first matching route or -1. */
 bool route_admits_stranger(const struct config *c, const struct route_question *q, int32_t *route);
+
+/* config_in_prefixes - whether a list of struct net_prefix has this address; an empty list has none. */
+bool config_in_prefixes(const struct config *c, struct config_list list, const struct net_address *address);
 
 /* config_sender_allowed - whether a login may send as this sender at a listener: always without sender-logins, else when the sender's line, or that of
  * its domain, names the login. Names compare without case of ASCII letters. */

@@ -24,6 +24,8 @@
     B(TLS,      "tls",      1, struct config_tls,      "Certificates and keys, for the listeners that name the block.") \
     B(AUTH,     "auth",     1, struct config_auth,     "Who checks passwords, for the listeners that name the block.") \
     B(TABLE,    "table",    1, struct config_table,    "Named keys with values. Wherever a list of names is expected, a table stands for its keys.") \
+    B(RULES,    "rules",    1, struct config_rules,    "Which strangers a listener refuses; in force where a listener names it.") \
+    B(GREYLIST, "greylist", 0, struct config,          "How strangers are greylisted, where a rules block asks for it.") \
     B(ALIASES,  "aliases",  0, struct config,          "Aliases of recipients at this host, where their route names no table by rewrite.") \
     B(SRS,      "srs",      0, struct config,          "Sender Rewriting Scheme: what an alias forwards to another host gets a sender at this site, from which a bounce finds back.") \
     B(MASQUERADE, "masquerade", 0, struct config,      "What addresses of this site look like outside, in mail of trusted clients.") \
@@ -85,7 +87,7 @@ enum {
     S(TOP, "sender-bcc", sender_bcc, "TABLE", 0, "The same by sender: address or @domain, and who gets the copies.") \
     S(TOP, "recipient-bcc", recipient_bcc, "TABLE", 0, "The same by recipient.") \
     V(TOP, "run-dir", PATH, run_dir, "/run/mta", 0, 0, "The folder of sockets.") \
-    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of thirteen user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
+    V(TOP, "uid-base", COUNT, uid_base, "0", 1000, 2147483000, "The first of fourteen user ids that the processes run as; when not given, they are the users _mta-ROLE, or free ids while those do not exist.") \
     L(TOP, "milter") L(TOP, "policy") L(TOP, "dkim") L(TOP, "verify") \
     L(TOP, "credentials") L(TOP, "metrics") L(TOP, "source") L(TOP, "pool") \
     L(TOP, "tenant") L(TOP, "shaping") L(TOP, "on-reply") L(TOP, "console") \
@@ -100,8 +102,12 @@ enum {
     S(LISTEN, "peers", peers, "any | USER ...", 0, "Who may use the socket: names or numbers of users; any when not given. root always may.") \
     V(LISTEN, "auth", WORD, auth, "", 0, 0, "The auth block that checks logins. Mail is then taken from authenticated and trusted clients alone, and what its header lacks is put in. Needs tls.") \
     S(LISTEN, "sender-logins", sender_logins, "TABLE", 0, "Who may send as whom: lines of an address, @domain or <> and the logins that may use it as sender; * is every login.") \
+    V(LISTEN, "greeting-delay", TIME_MS, greeting_delay_ms, "off", 0, CONFIG_MINUTE, "How long a stranger is watched before the banner; who talks meanwhile is refused.") \
+    S(LISTEN, "allow", listen_allow, "PREFIX ...", 0, "Networks whose clients may connect; everybody when not given.") \
+    S(LISTEN, "proxy-protocol", proxies, "PREFIX ...", 0, "Peers that must begin with a PROXY header, version 1 or 2; their clients are who it says.") \
+    S(LISTEN, "xclient", xclient, "PREFIX ...", 0, "Clients that may say XCLIENT, and so whose session it is.") \
+    S(LISTEN, "rules", rules, "NAME", 0, "The rules block for its strangers; none when not given.") \
     L(LISTEN, "milters") L(LISTEN, "policies") \
-    L(LISTEN, "proxy-protocol") L(LISTEN, "allow") \
     \
     S(ROUTE, "match", match, "any | local | trusted | authenticated | rcpt-domain D ... | rcpt A ... | sender A ... | sender-domain D ... | client PREFIX ...", \
       KEY_REPEATS, "What the route is for. Several words are alternatives; several lines must all hold. local is Bulkhead's own mail, and mail of users of this host by a socket; authenticated clients are trusted too. Kinds without words may be joined: authenticated or local.") \
@@ -142,6 +148,27 @@ enum {
     S(TABLE, "file", file, "PATH", 0, "A file; read when the configuration is, and again when it changes.") \
     C(TABLE, "format", "plain aliases postfix regex", format, "plain", "Of the file: a key and maybe a value a line; aliases(5); what postmap reads; /regular expressions/.") \
     \
+    S(RULES, "allow", rule_allow, "client | helo | sender | recipient WHAT ...", KEY_REPEATS, "These are not asked by any rule behind this line. It lets nobody relay.") \
+    S(RULES, "deny", rule_deny, "client | helo | sender | recipient WHAT ... answer CODE TEXT", KEY_REPEATS, "These are refused, with this answer or the usual one.") \
+    S(RULES, "check", rule_check, "client | helo | sender | recipient TABLE", KEY_REPEATS, "A table whose values say what becomes of its keys: allow, deny TEXT, defer TEXT, CODE TEXT, or pass.") \
+    S(RULES, "helo", rule_helo, "off | basic | fqdn | resolves", 0, "What the name in HELO must be; basic, when not given: neither ours nor a bare address.") \
+    S(RULES, "reverse-name", rule_reverse, "off | any | confirmed", 0, "Whether a client's address must have a name, and the name the address; off when not given.") \
+    S(RULES, "sender-domain", rule_sender_domain, "on | off", 0, "Whether a sender's domain must have a mail exchanger or an address; on when not given.") \
+    S(RULES, "dnsbl", rule_dnsbl, "ZONE weight N answers FILTER of client | helo | sender", KEY_REPEATS, "A list in the DNS of those one does not want; adds its weight, 1 when not given, to the score of who is on it.") \
+    S(RULES, "dnswl", rule_dnswl, "ZONE weight N answers FILTER of client | helo | sender", KEY_REPEATS, "A list in the DNS of good ones; takes its weight from the score.") \
+    V(RULES, "refuse-score", COUNT, refuse_score, "1", 1, 100000, "From this score on a client is refused.") \
+    V(RULES, "accept-score", COUNT, accept_score, "1", 1, 100000, "Who is so far below zero is known as good, and not greylisted.") \
+    S(RULES, "greylist", rule_greylist, "on | off", 0, "Whether unknown clients are told to come back; off when not given.") \
+    V(RULES, "trusted", SWITCH, trusted, "off", 0, 0, "These rules are for trusted clients too.") \
+    \
+    V(GREYLIST, "path", PATH, greylist.path, "/var/lib/mta/greylist", 0, 0, "The folder of the greylist.") \
+    V(GREYLIST, "delay", TIME_S, greylist.delay_s, "1m", 1, 86400, "How long a first attempt must wait.") \
+    V(GREYLIST, "window", TIME_S, greylist.window_s, "2d", 60, 30 * 86400, "How long the next attempt is waited for.") \
+    V(GREYLIST, "keep", TIME_S, greylist.keep_s, "36d", 3600, 400 * 86400, "How long is remembered what passed; longer than a month, for monthly mail.") \
+    V(GREYLIST, "clients", COUNT, greylist.clients, "5", 0, 1000, "Attempts that came back before the client's network waits no more; off: never.") \
+    V(GREYLIST, "ipv4-bits", COUNT, greylist.ipv4_bits, "24", 8, 32, "The network that counts as one client.") \
+    V(GREYLIST, "ipv6-bits", COUNT, greylist.ipv6_bits, "64", 16, 128, "The same of IPv6.") \
+    \
     S(ALIASES, "file", alias_file, "PATH", 0, "A file of aliases(5), as newaliases(1) reads it; table aliases to mtactl.") \
     \
     V(SRS, "domain", HOST, srs.domain, "", 0, 0, "The domain of such senders; mail for them must come to this host.") \
@@ -170,6 +197,15 @@ enum {
     V(LIMITS, "connections", COUNT, limits.connections, "10000", 1, 1000000, "Clients' connections at once.") \
     V(LIMITS, "connections-per-client", COUNT, limits.connections_client, "50", 1, 1000000, "The same from one address; trusted networks are exempt.") \
     V(LIMITS, "connections-per-prefix", COUNT, limits.connections_prefix, "200", 1, 1000000, "The same from one /24 (IPv4) or /64 (IPv6); trusted networks are exempt.") \
+    V(LIMITS, "connection-rate-per-client", COUNT, limits.rates[RATE_CONNECTIONS][RATE_OF_CLIENT], "off", 0, 1000000, "New connections from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "connection-rate-per-prefix", COUNT, limits.rates[RATE_CONNECTIONS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "message-rate-per-client", COUNT, limits.rates[RATE_MESSAGES][RATE_OF_CLIENT], "off", 0, 1000000, "Messages from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "message-rate-per-prefix", COUNT, limits.rates[RATE_MESSAGES][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "recipient-rate-per-client", COUNT, limits.rates[RATE_RECIPIENTS][RATE_OF_CLIENT], "off", 0, 1000000, "Recipients from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "recipient-rate-per-prefix", COUNT, limits.rates[RATE_RECIPIENTS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "error-rate-per-client", COUNT, limits.rates[RATE_ERRORS][RATE_OF_CLIENT], "off", 0, 1000000, "Errors from one address in a minute; trusted networks are exempt.") \
+    V(LIMITS, "error-rate-per-prefix", COUNT, limits.rates[RATE_ERRORS][RATE_OF_PREFIX], "off", 0, 1000000, "The same from one /24 (IPv4) or /64 (IPv6).") \
+    V(LIMITS, "count-trusted", SWITCH, limits.count_trusted, "off", 0, 0, "Limits by client and network are for trusted networks too.") \
     V(LIMITS, "data-rate", RATE, limits.data_rate, "100/s", 0, 1073741824, "The least octets a second of content, over a minute.") \
     V(LIMITS, "bounce-size", SIZE32, limits.bounce_bytes, "50K", 0, 16 * CONFIG_MIB, "A bounce that was asked to (RET=FULL) carries the whole message up to this size; any other carries its header.") \
     V(LIMITS, "login-messages", COUNT, limits.login_messages, "off", 0, 1000000, "Messages of one login within an hour; more get 450, and the log an alert.") \
@@ -189,6 +225,7 @@ enum {
     V(TIMEOUTS, "quit", TIME_MS, timeouts.quit, "10s", 100, CONFIG_HOUR, "Until its answer to QUIT.") \
     V(TIMEOUTS, "idle", TIME_MS, timeouts.idle, "5s", 100, CONFIG_HOUR, "How long a connection without work is kept for the next message.") \
     V(TIMEOUTS, "server-command", TIME_MS, timeouts.server_command, "5m", 100, CONFIG_HOUR, "Until a client's next command.") \
+    V(TIMEOUTS, "server-stress", TIME_MS, timeouts.server_stress, "10s", 100, CONFIG_HOUR, "The same of strangers while three quarters of all connections are in use.") \
     V(TIMEOUTS, "server-data", TIME_MS, timeouts.server_data, "5m", 100, CONFIG_HOUR, "Until a client's next octets of content.") \
     V(TIMEOUTS, "drain", TIME_MS, timeouts.drain, "30s", 100, CONFIG_HOUR, "How long transactions in hand may go on when mtad stops.") \
     \

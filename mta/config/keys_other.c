@@ -103,6 +103,15 @@ void show_key_addresses(const struct config *c, const void *owner, struct buf *o
     buf_put_c(out, '\n');
 }
 
+static bool has_everybody(const struct loader *l, struct config_list list)
+{
+    for (uint32_t i = 0; i < list.count; i++) {
+        const struct net_prefix *p = (const struct net_prefix *)(const void *)(l->image.items + list.offset + i * sizeof *p);
+        if (p->bits == 0) return true;
+    }
+    return false;
+}
+
 static void add_uid(struct loader *l, struct array *uids, uint32_t uid)
 {
     for (uint32_t i = 0; i < uids->count; i++) {
@@ -162,16 +171,52 @@ void read_key_trust(struct loader *l, const struct grammar_statement *s, void *o
     struct config_listener *listener = owner;
     if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) return;
     listener->trust = read_prefixes(l, s, 1);
-    for (uint32_t i = 0; i < listener->trust.count; i++) {
-        struct net_prefix p = *(const struct net_prefix *)(const void *)(l->image.items + listener->trust.offset + i * sizeof p);
-        if (p.bits == 0) CONFIG_WARNING(l, s->place,
-                                        BYTES("`trust' names every address there is: whoever reaches this listener may relay anywhere"));
-    }
+    if (has_everybody(l, listener->trust))
+        CONFIG_WARNING(l, s->place, BYTES("`trust' names every address there is: whoever reaches this listener may relay anywhere"));
 }
 
 void show_key_trust(const struct config *c, const void *owner, struct buf *out)
 {
     show_prefixes(c, "trust", ((const struct config_listener *)owner)->trust, out);
+}
+
+void read_key_listen_allow(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    if (take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) listener->allow = read_prefixes(l, s, 1);
+}
+
+void show_key_listen_allow(const struct config *c, const void *owner, struct buf *out)
+{
+    show_prefixes(c, "allow", ((const struct config_listener *)owner)->allow, out);
+}
+
+void read_key_proxies(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) return;
+    listener->proxies = read_prefixes(l, s, 1);
+    if (has_everybody(l, listener->proxies))
+        CONFIG_WARNING(l, s->place, BYTES("`proxy-protocol' names every address there is: whoever connects may say that he is anybody"));
+}
+
+void show_key_proxies(const struct config *c, const void *owner, struct buf *out)
+{
+    show_prefixes(c, "proxy-protocol", ((const struct config_listener *)owner)->proxies, out);
+}
+
+void read_key_xclient(struct loader *l, const struct grammar_statement *s, void *owner)
+{
+    struct config_listener *listener = owner;
+    if (!take_words(l, s, 1, UINT32_MAX - 1, BYTES("networks such as 192.0.2.0/24, or local"))) return;
+    listener->xclient = read_prefixes(l, s, 1);
+    if (has_everybody(l, listener->xclient))
+        CONFIG_WARNING(l, s->place, BYTES("`xclient' names every address there is: whoever connects may say that he is anybody"));
+}
+
+void show_key_xclient(const struct config *c, const void *owner, struct buf *out)
+{
+    show_prefixes(c, "xclient", ((const struct config_listener *)owner)->xclient, out);
 }
 
 /* ---- connect ---- */

@@ -21,7 +21,7 @@ const struct table *find_table(const struct loader *l, struct bytes name)
 }
 
 /* table_has_names - a table of patterns has no names that could be listed. */
-static bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place)
+bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place)
 {
     if (t->kept.format != CONFIG_TABLE_REGEX) return true;
     CONFIG_ERROR(l, place, BYTES("table `"), t->name, BYTES("' has regular expressions; expected a table of names here"));
@@ -108,7 +108,7 @@ static int by_text(const void *left, const void *right, void *context)
                          image_bytes_of(l, *(const struct config_text *)right));
 }
 
-static void sort_names(struct loader *l, struct array *texts)
+void sort_names(struct loader *l, struct array *texts)
 {
     if (texts->count < 2) return;
     struct config_text *items = ARRAY_ITEM(texts, 0, struct config_text);
@@ -138,7 +138,7 @@ static void add_prefix(struct loader *l, struct array *prefixes, const struct ne
     if (item) *item = *prefix;
 }
 
-static void add_prefix_word(struct loader *l, struct array *prefixes, struct bytes word, struct grammar_place place)
+void add_prefix_word(struct loader *l, struct array *prefixes, struct bytes word, struct grammar_place place)
 {
     static const struct net_prefix loopback4 = {{NET_IPV4, {127}, 0}, 8}, loopback6 = {{NET_IPV6, {[15] = 1}, 0}, 128};
     struct net_prefix prefix = {0};

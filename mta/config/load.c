@@ -92,6 +92,7 @@ static bool loader_init(struct loader *l, bool files_allowed)
     l->problems.item_bytes = sizeof(struct problem);
     l->listeners.item_bytes = sizeof(struct config_listener);
     l->routes.item_bytes = sizeof(struct config_route);
+    l->rules.item_bytes = sizeof(struct config_rules);
     l->tables.item_bytes = sizeof(struct table);
     l->tls.item_bytes = sizeof(struct config_tls);
     l->auths.item_bytes = sizeof(struct config_auth);
@@ -114,6 +115,7 @@ static void loader_fini(struct loader *l)
     array_free(&l->problems);
     array_free(&l->listeners);
     array_free(&l->routes);
+    array_free(&l->rules);
     array_free(&l->tables);
     array_free(&l->tls);
     array_free(&l->auths);
@@ -148,6 +150,7 @@ static void finish_image(struct loader *l, uint64_t generation)
     c->file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, 0, struct source_file)->path));
     c->listeners = image_list(l, l->listeners.items, l->listeners.count, sizeof(struct config_listener));
     c->routes = image_list(l, l->routes.items, l->routes.count, sizeof(struct config_route));
+    c->rules = image_list(l, l->rules.items, l->rules.count, sizeof(struct config_rules));
     c->auths = image_list(l, l->auths.items, l->auths.count, sizeof(struct config_auth));
     c->tls = image_list(l, l->tls.items, l->tls.count, sizeof(struct config_tls));
     c->envelope_from = image_list(l, l->rewrites.items, l->rewrites.count, sizeof(struct config_rewrite));

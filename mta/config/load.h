@@ -21,7 +21,7 @@ enum {
     IMAGE_BYTES_MAX = 1024 * 1024 * 1024,     /* of which offsets are uint32_t */
     PROBLEMS_SHOWN_MAX = 200,
     BLOCKS_MAX = 4096,                        /* listeners, routes, or tables; names are compared with each other */
-    CONFIG_KEYS_MAX = 192,                    /* rows of keys.h */
+    CONFIG_KEYS_MAX = 256,                    /* rows of keys.h */
 };
 
 /* An array that grows; items are zeroed when they are added. */
@@ -78,6 +78,12 @@ struct route_draft { /* a route that is being read; what a reader of route keys 
     struct array matches;      /* struct config_match */
 };
 
+struct rules_draft { /* rules that are being read */
+    struct config_rules rules; /* first, as above */
+    struct array lines;        /* struct config_rule */
+    struct array dnslists;     /* struct config_dnslist */
+};
+
 struct tls_draft { /* a tls block that is being read */
     struct config_tls tls; /* first, since plain fields are found by their offset in it */
     uint32_t key_count;
@@ -92,6 +98,7 @@ struct loader {
     struct array problems;  /* struct problem */
     struct array listeners; /* struct config_listener */
     struct array routes;    /* struct config_route */
+    struct array rules;     /* struct config_rules */
     struct array tables;    /* struct table */
     struct array tls;       /* struct config_tls */
     struct array auths;     /* struct config_auth */
@@ -249,6 +256,12 @@ enum name_kind { NAME_DOMAIN = 0, NAME_ADDRESS, NAME_SENDER };
 /* read_names / read_prefixes - words from..end of a statement as a list of the image; tables are expanded. */
 struct config_list read_names(struct loader *l, const struct grammar_statement *s, uint32_t from, enum name_kind kind);
 struct config_list read_prefixes(struct loader *l, const struct grammar_statement *s, uint32_t from);
+/* table_has_names - whether a table may stand for a list of names: patterns may not; reports otherwise. */
+bool table_has_names(struct loader *l, const struct table *t, struct grammar_place place);
+/* sort_names - struct config_text, by bytes_compare, without twins. */
+void sort_names(struct loader *l, struct array *texts);
+/* add_prefix_word - a network, or `local`; reports otherwise. */
+void add_prefix_word(struct loader *l, struct array *prefixes, struct bytes word, struct grammar_place place);
 /* join_words - words from..end with blanks between, quoted where needed, as a text of the image. */
 struct config_text join_words(struct loader *l, const struct grammar_statement *s, uint32_t from);
 

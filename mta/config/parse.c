@@ -37,11 +37,10 @@ static enum config_block find_block(struct bytes word)
 void set_defaults(struct loader *l, enum config_block block, void *owner)
 {
     static const struct grammar_place nowhere = {GRAMMAR_NONE, 0, 0};
-    const uint32_t several = 1u << CONFIG_BLOCK_LISTEN | 1u << CONFIG_BLOCK_ROUTE | 1u << CONFIG_BLOCK_TLS | 1u << CONFIG_BLOCK_AUTH;
     bool all = block == CONFIG_BLOCK_TOP;
     for (uint32_t i = 0; i < config_key_count; i++) {
         const struct key_row *row = &config_keys[i];
-        bool mine = row->block == block || (all && !(several & 1u << row->block));
+        bool mine = row->block == block || (all && !config_blocks[row->block].several);
         if (!mine || row->later || row->read || row->initial.len == 0) continue;
         (void)read_field(l, row, row->initial, nowhere, (uint8_t *)owner + row->offset);
     }
@@ -345,6 +344,30 @@ static void read_aliases(struct loader *l, const struct grammar_statement *s, st
     l->config.aliases_table = l->tables.count;
 }
 
+static void read_rules(struct loader *l, const struct grammar_statement *s, struct block *b)
+{
+    for (uint32_t i = 0; i < l->rules.count; i++) {
+        if (bytes_equal(image_bytes_of(l, ARRAY_ITEM(&l->rules, i, struct config_rules)->name), b->name)) another_error(l, s);
+    }
+    struct rules_draft draft;
+    memset(&draft, 0, sizeof draft);
+    draft.lines.item_bytes = sizeof(struct config_rule);
+    draft.dnslists.item_bytes = sizeof(struct config_dnslist);
+    draft.rules.name = image_text(l, b->name);
+    draft.rules.file = image_text(l, bytes_of_cstr(ARRAY_ITEM(&l->files, s->place.file, struct source_file)->path));
+    draft.rules.line = s->place.line;
+    draft.rules.helo = HELO_BASIC;
+    draft.rules.sender_domain = true;
+    set_defaults(l, CONFIG_BLOCK_RULES, &draft.rules);
+    b->owner = &draft;
+    read_keys(l, b, s->child);
+    draft.rules.rules = image_list(l, draft.lines.items, draft.lines.count, sizeof(struct config_rule));
+    draft.rules.dnslists = image_list(l, draft.dnslists.items, draft.dnslists.count, sizeof(struct config_dnslist));
+    array_free(&draft.lines);
+    array_free(&draft.dnslists);
+    keep_block(l, &l->rules, s, &draft.rules);
+}
+
 static void read_block(struct loader *l, const struct grammar_statement *s, enum config_block kind,
                        const struct grammar_statement **seen)
 {
@@ -359,6 +382,7 @@ static void read_block(struct loader *l, const struct grammar_statement *s, enum
     case CONFIG_BLOCK_TLS: read_tls(l, s, &b); break;
     case CONFIG_BLOCK_AUTH: read_auth(l, s, &b); break;
     case CONFIG_BLOCK_ALIASES: read_aliases(l, s, &b); break;
+    case CONFIG_BLOCK_RULES: read_rules(l, s, &b); break;
     default: read_keys(l, &b, s->child);
     }
 }

@@ -47,7 +47,7 @@ static bool has_name(const struct config *c, struct config_list names, struct by
     return false;
 }
 
-static bool in_prefixes(const struct config *c, struct config_list list, const struct net_address *address)
+bool config_in_prefixes(const struct config *c, struct config_list list, const struct net_address *address)
 {
     const struct net_prefix *items = CONFIG_ITEMS(c, list, struct net_prefix);
     if (!address || address->family == NET_NONE) return false;
@@ -73,7 +73,7 @@ static bool match_holds(const struct config *c, const struct config_match *m, co
     case MATCH_LOCAL: return q->local;
     case MATCH_TRUSTED: return q->trusted;
     case MATCH_AUTHENTICATED: return q->authenticated;
-    case MATCH_CLIENT: return in_prefixes(c, m->prefixes, q->client);
+    case MATCH_CLIENT: return config_in_prefixes(c, m->prefixes, q->client);
     case MATCH_RCPT_DOMAIN: return f->rcpt_domain.len > 0 && has_name(c, m->names, f->rcpt_domain);
     case MATCH_RCPT: return f->rcpt.len > 0 && has_name(c, m->names, f->rcpt);
     case MATCH_SENDER_DOMAIN: return f->sender_domain.len > 0 && has_name(c, m->names, f->sender_domain);
@@ -133,5 +133,5 @@ bool config_admits_peer(const struct config *c, const struct config_listener *l,
 
 bool config_trusts(const struct config *c, const struct config_listener *l, const struct net_address *client)
 {
-    return in_prefixes(c, l->trust, client);
+    return config_in_prefixes(c, l->trust, client);
 }

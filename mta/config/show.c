@@ -93,7 +93,11 @@ void config_show(const struct config *c, struct buf *out)
     for (uint32_t i = 0; routes && i < c->routes.count; i++) {
         show_block(c, CONFIG_BLOCK_ROUTE, config_bytes(c, routes[i].name), &routes[i], out);
     }
-    for (uint32_t i = CONFIG_BLOCK_TABLE + 1; i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i,
+    const struct config_rules *rules = CONFIG_ITEMS(c, c->rules, struct config_rules);
+    for (uint32_t i = 0; rules && i < c->rules.count; i++) {
+        show_block(c, CONFIG_BLOCK_RULES, config_bytes(c, rules[i].name), &rules[i], out);
+    }
+    for (uint32_t i = CONFIG_BLOCK_RULES + 1; /* those that there is one of */ i < CONFIG_BLOCK_RELAY; i++) show_block(c, (enum config_block)i,
                                                                                       (struct bytes){0}, c, out);
 }
 

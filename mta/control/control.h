@@ -91,6 +91,10 @@ void request_logged(const struct client *k, uint8_t status);
 void tables_request(struct control *c, struct client *k);
 void tables_gone(struct control *c);
 
+/* explain.c - what a receiver says would become of a recipient */
+void explain_request(struct control *c, struct client *k);
+void explain_receiver_gone(struct control *c, uint16_t index);
+
 /* status.c */
 void status_note(struct control *c, const struct ipc_role_state *m);
 bool status_all_running(const struct control *c);

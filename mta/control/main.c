@@ -5,7 +5,7 @@
  * Runs as      _mta-control; one process
  * Inherits     control channel, configuration, log
  * Talks to     master: CONTROL_LISTENER, ROLE_STATE, RELOADED in; RELOAD out      manager: ADMIN out; ADMIN_ROW, ADMIN_END in
- *              tables: TABLE_LOOKUP out; TABLE_FOUND in
+ *              tables: TABLE_LOOKUP out; TABLE_FOUND in. receiver: EXPLAIN out; EXPLAINED in
  * May do       accept on the socket it is given, receive, send; no file, no other socket
  * Holds        CLIENTS_MAX clients, each with the memory of one slice; what the master says of the processes
  * If it dies   mtactl is told that nobody answers; mail is not touched
@@ -100,6 +100,7 @@ static void channel_gone(struct process *p, struct ipc_channel *c)
 {
     if (ipc_peer(c) == ROLE_MANAGER) requests_manager_gone(control_of(p));
     if (ipc_peer(c) == ROLE_TABLES) tables_gone(control_of(p));
+    if (ipc_peer(c) == ROLE_RECEIVER) explain_receiver_gone(control_of(p), ipc_peer_index(c));
 }
 
 static bool drain(struct process *p, bool time_is_up) { return time_is_up || clients_idle(control_of(p)); }

@@ -107,6 +107,10 @@ void request_begin(struct control *c, struct client *k)
                                         : BYTES("not allowed: be root, or in the group mtaadm"));
         return;
     }
+    if (k->ask.verb == ADMIN_EXPLAIN) {
+        explain_request(c, k);
+        return;
+    }
     if (k->ask.verb >= ADMIN_TABLE_LIST) {
         tables_request(c, k);
         return;

@@ -34,7 +34,8 @@
     V(TABLE_LIST,      "table-list",    0, 0) /* the control process answers these */ \
     V(TABLE_LOOKUP,    "table-lookup",  0, 0) /* site = the table, to = the key */ \
     V(TABLE_RELOAD,    "table-reload",  1, 0) \
-    V(TLS_RELOAD,      "tls-reload",    1, 0) /* the master's: certificates and keys are read again */
+    V(TLS_RELOAD,      "tls-reload",    1, 0) /* the master's: certificates and keys are read again */ \
+    V(EXPLAIN,         "explain",       0, 0) /* a receiver answers; to, from, client; domain = HELO, reason = login, site = listener */
 #define ADMIN_VERB_ENUM(name, word, changes, destructive) ADMIN_##name,
 enum admin_verb { ADMIN_NONE = 0, ADMIN_VERBS(ADMIN_VERB_ENUM) ADMIN_VERB_COUNT };
 

@@ -11,6 +11,8 @@
 enum lookup_kind { LOOKUP_NONE = 0, LOOKUP_MX, LOOKUP_ADDRESS };
 enum answer_status { ANSWER_NONE = 0, ANSWER_FOUND, ANSWER_NO_DOMAIN, ANSWER_NO_DATA, ANSWER_NULL_MX, ANSWER_TEMPORARY, ANSWER_BOGUS, ANSWER_LOOP };
 
+enum naming_result { NAMING_CONFIRMED = 0, NAMING_NO_NAME, NAMING_UNCONFIRMED, NAMING_TEMPORARY };
+
 enum host_dane {
     HOST_DANE_NONE = 0, /* DANE does not speak of it: no records, or the DNS does not vouch for them */
     HOST_DANE_TLSA,     /* it does: TLS is a must; with the records that are usable, if any */

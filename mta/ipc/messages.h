@@ -139,7 +139,18 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(bytes, refuse_text, 200)
 #define IPC_CLIENT_CLOSED_FIELDS(F) \
     F(u64, connection, 0)                         \
-    F(u8, well, 1)                                /* the client has said what it came for: QUIT, or it left between two transactions */
+    F(u8, well, 1)                                /* the client has said what it came for: QUIT, or it left between two transactions */ \
+    F(u32, errors, 0)                             /* of its session */
+/* What a receiver may not decide alone, since the limits are those of all receivers together. */
+#define IPC_CLIENT_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u64, connection, 0)                         \
+    F(u8, what, 3)                                /* enum client_ask, mta/ipc/asks.h: 1 a client behind a proxy comes in, 2 one more message, 3 one more recipient */ \
+    F(addr, client, 0)                            /* of 1: who it is */
+#define IPC_CLIENT_MAY_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, refuse_code, 599)                      /* 0 = it may */ \
+    F(bytes, refuse_text, 200)
 /* A client address that has killed a receiver, or may have: it goes to the receiver behind the others, one session at a time. */
 #define IPC_CLIENT_APART_FIELDS(F) \
     F(addr, client, 0)                            /* of IPv6 its /64 */ \
@@ -160,7 +171,8 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(addr, client, 0)
 #define IPC_CLIENT_NAMED_FIELDS(F) \
     F(u64, request, 0)                            \
-    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */
+    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */ \
+    F(u8, why, 3)                                 /* enum naming_result, mta/ipc/hosts.h: why it is unknown */
 #define IPC_MAILBOX_CHECK_FIELDS(F) \
     F(u64, request, 0)                            \
     F(u16, route, 0)                              \
@@ -253,6 +265,47 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u64, request, 0)                            \
     F(u8, allowed, 1)                             \
     F(u32, wait_s, 0)                             /* if not: try again then, about */
+
+/* What rules need of the DNS: a mail domain (LOOKUP_MX), a host, or a list's answer (LOOKUP_ADDRESS). */
+#define IPC_NAME_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, kind, 2)                                /* enum lookup_kind */ \
+    F(u8, family, 2)                              /* enum config_family, of LOOKUP_ADDRESS */ \
+    F(bytes, name, HOST_NAME_BYTES_MAX)
+#define IPC_NAME_SAID_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, status, 7)                              /* enum answer_status */ \
+    F(bytes, addresses, IPC_ADDRESSES_BYTES_MAX)  /* of LOOKUP_ADDRESS: 19 octets each, as in CONNECT */
+
+/* Greylisting: one attempt. */
+#define IPC_GREY_ASK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, peek, 1)                                /* nothing is remembered */ \
+    F(addr, client, 0)                            \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_GREY_SAID_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, pass, 1)                                \
+    F(u8, known_client, 1)                        /* its network has proved good */ \
+    F(u32, wait_s, 0)                             /* when it does not pass: until it may come back */
+
+/* `mtactl explain`: what would become of this recipient. One row for each rule that was asked, in their order. */
+#define IPC_EXPLAIN_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, listener, 0)                           \
+    F(addr, client, 0)                            /* family 0 = nobody in particular */ \
+    F(u8, authenticated, 1)                       \
+    F(bytes, helo, HOST_NAME_BYTES_MAX)           \
+    F(bytes, sender, MAIL_ADDRESS_BYTES_MAX)      \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_EXPLAINED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, last, 2)                                /* 1 = it would be taken, 2 = it would not */ \
+    F(bytes, rule, 64)                            \
+    F(bytes, verdict, 64)                         \
+    F(bytes, words, 700)                          \
+    F(bytes, place, 600)                          /* FILE:LINE of the configuration, or empty */
 
 /* ---- resolving ---- */
 #define IPC_LOOKUP_FIELDS(F) \
@@ -475,6 +528,14 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     M(36, CLIENT_BEHAVED, client_behaved, ACCEPTOR,  MANAGER,   0, IPC_CLIENT_BEHAVED_FIELDS) \
     M(37, CLIENTS_ASK,    clients_ask,    MANAGER,   ACCEPTOR,  0, IPC_CLIENTS_ASK_FIELDS) \
     M(38, CLIENT_LOST,    client_lost,    ACCEPTOR,  MANAGER,   0, IPC_CLIENT_LOST_FIELDS) \
+    M(100, CLIENT_ASK,    client_ask,     RECEIVER,  ACCEPTOR,  0, IPC_CLIENT_ASK_FIELDS) \
+    M(101, CLIENT_MAY,    client_may,     ACCEPTOR,  RECEIVER,  0, IPC_CLIENT_MAY_FIELDS) \
+    M(102, NAME_ASK,      name_ask,       RECEIVER,  RESOLVER,  0, IPC_NAME_ASK_FIELDS) \
+    M(103, NAME_SAID,     name_said,      RESOLVER,  RECEIVER,  0, IPC_NAME_SAID_FIELDS) \
+    M(104, EXPLAIN,       explain,        CONTROL,   RECEIVER,  0, IPC_EXPLAIN_FIELDS) \
+    M(105, EXPLAINED,     explained,      RECEIVER,  CONTROL,   0, IPC_EXPLAINED_FIELDS) \
+    M(106, GREY_ASK,      grey_ask,       RECEIVER,  GREYLIST,  0, IPC_GREY_ASK_FIELDS) \
+    M(107, GREY_SAID,     grey_said,      GREYLIST,  RECEIVER,  0, IPC_GREY_SAID_FIELDS) \
     M(40, LOOKUP,         lookup,         MANAGER,   RESOLVER,  0, IPC_LOOKUP_FIELDS) \
     M(41, ANSWER,         answer,         RESOLVER,  MANAGER,   0, IPC_ANSWER_FIELDS) \
     M(46, RCPT_CHECK,     rcpt_check,     RECEIVER,  MANAGER,   0, IPC_MAILBOX_CHECK_FIELDS) \

@@ -20,6 +20,7 @@
     R(KEYHOLDER, keyholder, "_mta-keyholder",0) \
     R(AUTHD,     authd,     "_mta-authd",    0) \
     R(TABLES,    tables,    "_mta-tables",   0) \
+    R(GREYLIST,  greylist,  "_mta-greylist", 0) \
     R(LOCAL,     local,     "-",             1) /* as a user of this host, another one each time */
 
 #define IPC_ROLE_ENUM(NAME, name, user, several) ROLE_##NAME,

@@ -40,7 +40,7 @@ static int count_from(struct master *m, uint32_t base, bool is_given)
             buf_put_u64(line, uid);
             BUF_LIT(line, " belongs to ");
             buf_put_cstr(line, owner->pw_name);
-            BUF_LIT(line, ": make the users _mta-manager and so on, or set `uid-base N` to thirteen free numbers");
+            BUF_LIT(line, ": make the users _mta-manager and so on, or set `uid-base N` to fourteen free numbers");
             log_end();
             return PROCESS_EXIT_CONFIG;
         }

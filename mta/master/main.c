@@ -20,11 +20,11 @@
 #define CONFIG_FILE_DEFAULT "/etc/mta/mta.conf"
 
 extern const struct role role_manager, role_resolver, role_mailbox, role_connector, role_deliver, role_receiver, role_acceptor, role_control,
-    role_keyholder, role_authd, role_tables, role_local;
+    role_keyholder, role_authd, role_tables, role_greylist, role_local;
 
 static const struct role *const roles[] = {
     &role_manager, &role_resolver, &role_mailbox, &role_connector, &role_deliver, &role_receiver, &role_acceptor, &role_control, &role_keyholder, &role_authd,
-    &role_tables, &role_local,
+    &role_tables, &role_greylist, &role_local,
 };
 
 static const char help[] =

@@ -132,9 +132,23 @@ static int open_mail(struct master *m)
     return 0;
 }
 
+/* open_greylist - its folder belongs to the greylist's process alone. */
+static int open_greylist(struct master *m)
+{
+    if (folder_count(m->config, ROLE_GREYLIST) == 0) return 0;
+    struct bytes path = folder_path(m->config, ROLE_GREYLIST, 0);
+    bool made;
+    int folder = path_open(path, &m->accounts[ROLE_GREYLIST], 0700, &made);
+    if (folder < 0) return refuse("cannot open or make the greylist folder", path, strerror(errno));
+    m->folders[ROLE_GREYLIST][0] = folder;
+    m->folder_counts[ROLE_GREYLIST] = 1;
+    return 0;
+}
+
 int folders_open(struct master *m)
 {
     int code = open_queue(m);
+    if (code == 0) code = open_greylist(m);
     return code != 0 ? code : open_mail(m);
 }
 

@@ -24,6 +24,7 @@
 #define PROCESS_HEARS_keyholder_KEYHOLDER ~, 1
 #define PROCESS_HEARS_authd_AUTHD ~, 1
 #define PROCESS_HEARS_tables_TABLES ~, 1
+#define PROCESS_HEARS_greylist_GREYLIST ~, 1
 #define PROCESS_HEARS_local_LOCAL ~, 1
 
 #define PROCESS_SECOND(a, b, ...) b
@@ -49,6 +50,7 @@
     PROCESS_PROTOTYPE(keyholder, name, to) \
     PROCESS_PROTOTYPE(authd, name, to) \
     PROCESS_PROTOTYPE(tables, name, to) \
+    PROCESS_PROTOTYPE(greylist, name, to) \
     PROCESS_PROTOTYPE(local, name, to)
 IPC_MESSAGES(PROCESS_PROTOTYPES)
 
@@ -74,6 +76,7 @@ IPC_MESSAGES(PROCESS_PROTOTYPES)
 #define PROCESS_CASES_authd(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(authd, NAME, name, to)
 #define PROCESS_CASES_local(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(local, NAME, name, to)
 #define PROCESS_CASES_tables(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(tables, NAME, name, to)
+#define PROCESS_CASES_greylist(id, NAME, name, from, to, fd, FIELDS) PROCESS_CASE(greylist, NAME, name, to)
 
 #define PROCESS_DISPATCH(role) \
     static bool role##_message(struct process *p, struct ipc_channel *from, const struct ipc_record *record) \

@@ -36,9 +36,20 @@ static bool is_first(const struct config *c, uint32_t route, struct bytes folder
     return true;
 }
 
+/* greylists - whether some rules block has greylisting on. */
+static bool greylists(const struct config *c)
+{
+    const struct config_rules *rules = CONFIG_ITEMS(c, c->rules, struct config_rules);
+    for (uint32_t i = 0; rules && i < c->rules.count; i++) {
+        if (rules[i].greylist) return true;
+    }
+    return false;
+}
+
 uint32_t folder_count(const struct config *c, enum ipc_role role)
 {
     if (role == ROLE_MANAGER) return 1;
+    if (role == ROLE_GREYLIST) return greylists(c) ? 1 : 0;
     if (role != ROLE_MAILBOX) return 0;
     uint32_t count = 0;
     struct bytes folder, rest;
@@ -52,6 +63,7 @@ struct bytes folder_path(const struct config *c, enum ipc_role role, uint32_t n)
 {
     must(n < folder_count(c, role));
     if (role == ROLE_MANAGER) return config_bytes(c, c->queue.path);
+    if (role == ROLE_GREYLIST) return config_bytes(c, c->greylist.path);
     struct bytes folder = {0}, rest;
     for (uint32_t i = 0; i < c->routes.count; i++) {
         if (!route_folder(c, i, &folder, &rest) || !is_first(c, i, folder)) continue;

@@ -1,7 +1,8 @@
 /*
  * folders - which folders the master opens for a child, in which order; the same function of the configuration on both sides.
  *
- * manager: the queue folder. mailbox: the fixed part of each maildir route's path, each different one once. The fixed part is what stands before
+ * manager: the queue folder. greylist: its folder, when some rules greylist. mailbox: the fixed part of each maildir route's path, each
+ * different one once. The fixed part is what stands before
  * the first "{", cut at its last "/": of "/srv/mail/{domain}/{local}" the folder is "/srv/mail" and the rest "{domain}/{local}"; of
  * "/home/ann/Maildir" the folder is "/home/ann" and the rest "Maildir".
  */

@@ -23,7 +23,7 @@ static struct process the_process;
 static const char *const log_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master", [ROLE_MANAGER] = "qmgr", [ROLE_RESOLVER] = "resolver", [ROLE_MAILBOX] = "virtual", [ROLE_CONNECTOR] = "connector",
     [ROLE_DELIVER] = "smtp", [ROLE_RECEIVER] = "smtpd", [ROLE_ACCEPTOR] = "acceptor", [ROLE_CONTROL] = "control", [ROLE_KEYHOLDER] = "keyholder",
-    [ROLE_AUTHD] = "authd", [ROLE_TABLES] = "tables", [ROLE_LOCAL] = "local",
+    [ROLE_AUTHD] = "authd", [ROLE_TABLES] = "tables", [ROLE_GREYLIST] = "greylist", [ROLE_LOCAL] = "local",
 };
 
 const struct config *process_config(const struct process *p) { return p->config; }

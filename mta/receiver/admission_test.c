@@ -25,6 +25,7 @@ static const char configuration[] =
     "route literal { match rcpt-domain \"[192.0.2.1]\"; maildir \"/srv/mail/literal/{local}\" }\n"
     "route friends { match sender friend@friend.example; mx }\n"
     "route network { match client 203.0.113.0/24; mx }\n"
+    "route inside { match trusted; match rcpt-domain inside.example; mx }\n"
     "route out { match any; mx }\n";
 
 static void report(void *context, bool is_error, struct bytes text)
@@ -105,6 +106,9 @@ static const struct admission_case cases[] = {
     {"<victim@[IPv6:2001:db8::1]>", "x@y.example", false, RELAY_DENIED},
     {"<victim%example.com@[192.0.2.1]>", "x@y.example", false, RELAY_DENIED},
     {"<bob@[192.0.2.1]>", "x@y.example", false, TAKEN},
+    /* A route for trusted clients is theirs, and not there for others. */
+    {"<bob@inside.example>", "x@y.example", true, TAKEN},
+    {"<bob@inside.example>", "x@y.example", false, RELAY_DENIED},
     /* Bare postmaster is for everybody (RFC 5321 4.5.1). */
     {"<postmaster>", "x@y.example", false, TAKEN},
     {"<PostMaster>", "", false, TAKEN},

@@ -23,9 +23,29 @@ static void put_peer(struct buf *line, const struct session *s)
     buf_put_c(line, ']');
 }
 
+void line_list_refuses(struct receiver *r, const struct session *s, struct bytes zone)
+{
+    enum { TELL_EVERY_MS = 60 * 1000 };
+    if (r->list_told_ms != 0 && r->now_ms - r->list_told_ms < TELL_EVERY_MS) return;
+    r->list_told_ms = r->now_ms;
+    struct buf *line = log_begin(LOG_LEVEL_WARNING);
+    BUF_LIT(line, "warning: the list ");
+    log_bytes(line, zone);
+    BUF_LIT(line, " does not answer questions of this host; asked about ");
+    put_peer(line, s);
+    log_end();
+}
+
+bool line_is_quiet(const struct session *s)
+{
+    uint32_t seen = 0;
+    for (uint32_t verb = 0; s->unnamed && verb < SMTP_VERB_COUNT; verb++) seen += s->server.counts.seen[verb];
+    return s->unnamed && seen == 0;
+}
+
 void line_connect(struct session *s)
 {
-    if (s->connect_said) return;
+    if (s->connect_said || line_is_quiet(s)) return;
     s->connect_said = true;
     struct buf *line = log_begin(LOG_LEVEL_INFO);
     BUF_LIT(line, "connect from ");

@@ -126,12 +126,8 @@ void login_spent(struct receiver *r, struct session *s, bool allowed, uint32_t w
     bool by_rcpt = s->server.awaiting == SMTP_NEED_RCPT;
     s->spend_request = 0;
     if (allowed) {
-        s->spent = true;
-        session_set_wait(r, s, WAIT_NONE);
-        if (by_rcpt) mail_rcpt(r, s);
-        else mail_sender(r, s);
-        s->spent = false;
-        session_queue(r, s);
+        s->spent = true; /* the machine asks again, and this is not counted again before it has its answer */
+        session_resume(r, s);
         return;
     }
     if (wait_s == 0) {

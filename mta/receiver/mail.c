@@ -8,16 +8,26 @@
 
 #include "base/must.h"
 #include "mta/config/table.h"
+#include "mta/ipc/asks.h"
 #include "mta/receiver/receiver.h"
+
+/* What a message or recipient was counted for, limits of its client and of its login, holds until the machine has its answer: it may be judged
+ * several times until then, and is counted once. */
+static void answered(struct session *s)
+{
+    s->counted = s->spent = false;
+}
 
 static void refuse_sender(struct session *s, const struct smtp_policy_answer *a)
 {
+    answered(s);
     line_reject(s, "MAIL", a, (struct bytes){0});
     smtp_server_sender(&s->server, a, &s->fx);
 }
 
 static void refuse_rcpt(struct session *s, const struct smtp_policy_answer *a)
 {
+    answered(s);
     line_reject(s, "RCPT", a, s->server.rcpt.address.whole);
     smtp_server_rcpt(&s->server, a, &s->fx);
 }
@@ -41,9 +51,11 @@ void mail_sender(struct receiver *r, struct session *s)
         refuse_sender(s, &full);
     } else if (missed) {
         refuse_sender(s, &away);
-    } else if (!login_spend(r, s, 1, 0)) {
+    } else if (!rates_count(r, s, CLIENT_ASK_MESSAGE) && !login_spend(r, s, 1, 0)) {
         must(s->transaction == 0 && s->rcpt_count == 0 && s->content.count == 0 && !s->file);
         s->transaction = receiver_number(r, s);
+        answered(s);
+        inquiry_new_mail(r, s);
         smtp_server_sender(&s->server, &yes, &s->fx);
     }
 }
@@ -189,13 +201,20 @@ static bool keep_all_copies(struct receiver *r, struct session *s, struct bytes 
 
 /* ---- RCPT ---- */
 
-static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
+static void keep_rcpt(struct receiver *r, struct session *s, struct bytes address)
 {
     static const struct smtp_policy_answer yes = {.code = 250};
     static const struct smtp_policy_answer full = {
         452, {4, 5, 3}, BYTES_INIT("Too many recipients for now; send the message to the rest in another transaction")};
+    answered(s);
     if (keep_all_copies(r, s, address) && keep(r, s, address)) smtp_server_rcpt(&s->server, &yes, &s->fx);
     else refuse_rcpt(s, &full);
+}
+
+/* take_rcpt - all has let it through; the greylist has the last word. */
+static void take_rcpt(struct receiver *r, struct session *s, struct bytes address)
+{
+    if (!grey_ask(r, s, address)) keep_rcpt(r, s, address);
 }
 
 static void decide(const struct receiver *r, const struct session *s, struct admission *out)
@@ -222,9 +241,17 @@ static void ask_mailbox(struct receiver *r, struct session *s)
 void mail_rcpt(struct receiver *r, struct session *s)
 {
     struct admission a;
+    struct judgement j;
+    if (rates_count(r, s, CLIENT_ASK_RECIPIENT)) return;
     decide(r, s, &a);
     if (!a.taken) {
         refuse_rcpt(s, &a.answer);
+        return;
+    }
+    if (inquiry_judge(r, s, NULL, &j)) return;
+    s->known_good = j.known_good;
+    if (j.refused) {
+        refuse_rcpt(s, &j.answer);
     } else if (login_spend(r, s, 0, 1)) {
         return; /* and then from the start again */
     } else if (a.ask_mailbox || a.ask_manager) {
@@ -253,7 +280,11 @@ void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known)
     decide(r, s, &a); /* again, which is cheaper than to keep it */
     struct bytes asked = s->server.rcpt.address.whole;
     if (known == 1) {
+        session_set_wait(r, s, WAIT_NONE);
         take_rcpt(r, s, a.rcpt);
+        if (s->wait != WAIT_NONE) return;
+        session_queue(r, s);
+        return;
     } else if (known == 0) {
         admission_refuse(&a, 550, (struct enhanced){5, 1, 1}, asked, BYTES("Recipient address rejected: User unknown"),
                          (struct bytes){0});
@@ -264,6 +295,26 @@ void mail_mailbox_checked(struct receiver *r, struct session *s, uint8_t known)
         refuse_rcpt(s, &a.answer);
     }
     session_resume(r, s);
+}
+
+void mail_grey(struct receiver *r, struct session *s, bool pass, uint32_t wait_s)
+{
+    struct admission a;
+    decide(r, s, &a); /* again, which is cheaper than to keep it */
+    if (pass) {
+        keep_rcpt(r, s, a.rcpt);
+        return;
+    }
+    uint8_t memory[160];
+    struct buf more = BUF_OVER(memory);
+    const struct config_rules *rules = rules_of_listener(r->config, &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener]);
+    buf_put_u64(&more, wait_s);
+    BUF_LIT(&more, " seconds (rules ");
+    if (rules) buf_put(&more, config_bytes(r->config, rules->name));
+    BUF_LIT(&more, ": greylist)");
+    admission_refuse(&a, 450, (struct enhanced){4, 7, 1}, s->server.rcpt.address.whole, BYTES("Recipient address rejected: Greylisted, come back in "),
+                     buf_bytes(&more));
+    refuse_rcpt(s, &a.answer);
 }
 
 /* ---- the end ---- */

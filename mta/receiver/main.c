@@ -4,12 +4,13 @@
  * Purpose      Speaks SMTP with clients: takes messages in, and answers 250 when the manager has them on stable storage.
  * Runs as      _mta-receiver, one of several; empty root, no files, no way to open anything.
  * Inherits     control channel, configuration image, log.
- * Talks to     acceptor: CLIENT (with the socket) in; CLIENT_CLOSED out.
+ * Talks to     acceptor: CLIENT (with the socket), CLIENT_MAY in; CLIENT_CLOSED, CLIENT_ASK out.
  *              manager: RCPTS, COMMIT, BODY_OPEN, BODY_DROP, RCPT_CHECK out; COMMITTED, REFUSED, BODY_FILE (with a file to fill),
  *              BODY_REFUSED, STORAGE, RCPT_CHECKED in.
  *              master: CERTIFICATES in. keyholder: SIGN out; SIGNATURE, TICKETS in.
  *              authd: AUTH_BEGIN, AUTH_LINE, LOGIN_SPEND out; AUTH_RESULT, LOGIN_SPENT in.
- *              resolver: CLIENT_NAME out; CLIENT_NAMED in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
+ *              resolver: CLIENT_NAME, NAME_ASK out; CLIENT_NAMED, NAME_SAID in. mailbox: MAILBOX_CHECK out; MAILBOX_CHECKED in.
+ *              control: EXPLAIN in; EXPLAINED out. greylist: GREY_ASK out; GREY_SAID in.
  * May do       ring: RECV, SEND on sockets it was handed. Threads of its own, made before lock-down, write, sync and
  *              close body files it was handed.
  * Holds        sessions (16 KiB of address space each, 8 KiB of memory when idle; as many as limits { connections } has,
@@ -71,6 +72,7 @@ static enum err make_listeners(struct receiver *r)
 static enum err make_parts(struct receiver *r)
 {
     enum err e = make_listeners(r);
+    if (e == ERR_NONE) e = stress_init(r);
     if (e == ERR_NONE) e = pool_init(&r->pool, POOL_CHUNKS_MAX);
     if (e == ERR_NONE) e = names_init(r);
     if (e == ERR_NONE) e = sessions_init(r);
@@ -117,6 +119,7 @@ static void turn(struct process *p)
 {
     struct receiver *r = receiver_of(p);
     r->now_ms = process_now_ms(p);
+    stress_turn(r);
     sessions_run(r);
     commit_turn(r);
     content_turn(r);
@@ -144,6 +147,9 @@ static void on_channel_gone(struct process *p, struct ipc_channel *c)
     r->now_ms = process_now_ms(p);
     if (ipc_peer(c) == ROLE_MANAGER) commit_manager_gone(r);
     if (ipc_peer(c) == ROLE_RESOLVER) names_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_RESOLVER) inquiry_resolver_gone(r);
+    if (ipc_peer(c) == ROLE_GREYLIST) grey_gone(r);
+    if (ipc_peer(c) == ROLE_ACCEPTOR) rates_acceptor_gone(r);
     if (ipc_peer(c) == ROLE_AUTHD) login_gone(r);
     if (ipc_peer(c) == ROLE_KEYHOLDER) r->secure.tickets = false;
 }
@@ -183,13 +189,52 @@ void receiver_on_client(struct process *p, struct ipc_channel *from, const struc
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
 }
 
+void receiver_on_client_may(struct process *p, struct ipc_channel *from, const struct ipc_client_may *m, int fd)
+{
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (m->refuse_code != 0 && m->refuse_code < 400) process_violation(p, from, "a refusal with a code that is none");
+    else if (s && s->wait == WAIT_ACCEPTOR && s->ask_request == m->request) rates_came(r, s, m->refuse_code, m->refuse_text);
+}
+
 void receiver_on_client_named(struct process *p, struct ipc_channel *from, const struct ipc_client_named *m, int fd)
 {
     (void)from;
     (void)fd;
     struct receiver *r = receiver_of(p);
     struct session *s = receiver_session_of(r, m->request);
-    if (s && s->stage != STAGE_SHUT && s->name_request == m->request) names_came(r, s, m->name);
+    if (s && s->stage != STAGE_SHUT && s->name_request == m->request) names_came(r, s, m->name, m->why);
+}
+
+void receiver_on_name_said(struct process *p, struct ipc_channel *from, const struct ipc_name_said *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (s && s->stage != STAGE_SHUT && m->request != 0) inquiry_came(r, s, m);
+}
+
+void receiver_on_grey_said(struct process *p, struct ipc_channel *from, const struct ipc_grey_said *m, int fd)
+{
+    (void)from;
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    struct session *s = receiver_session_of(r, m->request);
+    r->now_ms = process_now_ms(p);
+    if (s && s->wait == WAIT_GREY && s->grey_request == m->request) grey_came(r, s, m);
+}
+
+void receiver_on_explain(struct process *p, struct ipc_channel *from, const struct ipc_explain *m, int fd)
+{
+    (void)fd;
+    struct receiver *r = receiver_of(p);
+    r->now_ms = process_now_ms(p);
+    if (m->listener >= r->config->listeners.count) process_violation(p, from, "a question about a listener that does not exist");
+    else explain_begin(r, from, m);
 }
 
 void receiver_on_mailbox_checked(struct process *p, struct ipc_channel *from, const struct ipc_mailbox_checked *m, int fd)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/must.h"
+#include "mta/ipc/hosts.h"
 #include "mta/receiver/receiver.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 struct name {
     struct net_address client;
     uint64_t until_ms;
+    uint8_t why;                 /* enum naming_result */
     uint32_t len;
     uint8_t text[HOST_NAME_BYTES_MAX];
 };
@@ -40,8 +42,19 @@ static struct name *place_of(struct receiver *r, const struct net_address *clien
     return &r->names->table[hash_bytes(r->key, bytes_of(client->ip, sizeof client->ip)) % NAMES_COUNT];
 }
 
-static void know(struct session *s, struct bytes name)
+static uint8_t reverse_of(uint8_t why)
 {
+    switch ((enum naming_result)why) {
+    case NAMING_CONFIRMED: return REVERSE_NAMED;
+    case NAMING_NO_NAME: return REVERSE_NONE;
+    case NAMING_UNCONFIRMED: return REVERSE_UNCONFIRMED;
+    default: return REVERSE_FAILED;
+    }
+}
+
+static void know(struct session *s, struct bytes name, uint8_t why)
+{
+    s->inquiry.facts.reverse = reverse_of(why);
     must(name.len <= sizeof s->name);
     if (name.len > 0) memcpy(s->name, name.ptr, name.len);
     s->name_len = name.len;
@@ -50,11 +63,12 @@ static void know(struct session *s, struct bytes name)
     line_connect(s);
 }
 
-static void keep(struct receiver *r, const struct session *s, uint64_t for_ms)
+static void keep(struct receiver *r, const struct session *s, uint8_t why, uint64_t for_ms)
 {
     struct name *n = place_of(r, &s->client);
     n->client = s->client;
     n->until_ms = r->now_ms + for_ms;
+    n->why = why;
     n->len = s->name_len;
     if (s->name_len > 0) memcpy(n->text, s->name, s->name_len);
 }
@@ -63,13 +77,13 @@ void names_ask(struct receiver *r, struct session *s)
 {
     const struct name *n = place_of(r, &s->client);
     if (n->until_ms > r->now_ms && net_same_ip(&n->client, &s->client)) {
-        know(s, bytes_of(n->text, n->len));
+        know(s, bytes_of(n->text, n->len), n->why);
         return;
     }
     struct ipc_channel *resolver = process_channel(r->process, ROLE_RESOLVER, 0);
     struct ipc_client_name ask = {.request = receiver_number(r, s), .client = s->client};
     if (!resolver || ipc_send_client_name(resolver, &ask, -1) != ERR_NONE) {
-        know(s, (struct bytes){0});
+        know(s, (struct bytes){0}, NAMING_TEMPORARY);
         return;
     }
     s->name_asked = true;
@@ -81,22 +95,25 @@ void names_ask(struct receiver *r, struct session *s)
 static void go_on(struct receiver *r, struct session *s)
 {
     if (s->wait == WAIT_NAME) commit_go_on(r, s);
+    else if (s->wait == WAIT_INQUIRY) session_resume(r, s); /* a rule may want it; when it wants something else, it waits on */
 }
 
-void names_came(struct receiver *r, struct session *s, struct bytes name)
+void names_came(struct receiver *r, struct session *s, struct bytes name, uint8_t why)
 {
     /* It goes into headers and log lines, so what the resolver says is looked at once more. A late one is good for
      * the next message. */
-    know(s, smtp_domain_valid(name, false) ? name : (struct bytes){0});
-    keep(r, s, NAME_KEEP_MS);
+    bool usable = smtp_domain_valid(name, false);
+    if (name.len > 0 && !usable) why = NAMING_UNCONFIRMED;
+    know(s, usable ? name : (struct bytes){0}, why);
+    keep(r, s, why, NAME_KEEP_MS);
     go_on(r, s);
 }
 
 void names_give_up(struct receiver *r, struct session *s)
 {
     if (s->name_asked) {
-        know(s, (struct bytes){0});
-        keep(r, s, NAME_FAILED_KEEP_MS);
+        know(s, (struct bytes){0}, NAMING_TEMPORARY);
+        keep(r, s, NAMING_TEMPORARY, NAME_FAILED_KEEP_MS);
     }
     go_on(r, s);
 }

@@ -12,9 +12,11 @@
 #include "mta/box/box.h"
 #include "mta/process/process.h"
 #include "mta/receiver/admission.h"
+#include "mta/receiver/judge.h"
 #include "mta/receiver/pool.h"
 #include "mta/receiver/secure.h"
 #include "mta/receiver/writer.h"
+#include "smtp/proxy.h"
 #include "smtp/server.h"
 
 enum {
@@ -48,6 +50,10 @@ enum {
     AUTH_WAIT_MS = 90 * 1000,        /* for the auth process: guessers wait there, and Dovecot has its own pauses */
     SPENT_WAIT_MS = 10 * 1000,
     MAILBOX_WAIT_MS = 10 * 1000,     /* for the answer whether a mailbox exists */
+    PROXY_WAIT_MS = 10 * 1000,       /* for a proxy's header: it is sent with the connection */
+    ACCEPTOR_WAIT_MS = 3 * 1000,     /* for the acceptor's word on a limit */
+    INQUIRY_WAIT_MS = 20 * 1000,     /* for what rules ask of the DNS: below the least that clients wait for an answer (RFC 5321 4.5.3.2.3) */
+    GREY_WAIT_MS = 5 * 1000,         /* for the greylist's word; without it the mail passes */
     CHUNK_WAIT_MS = 10 * 1000,       /* for room in an exhausted pool */
     FILE_WAIT_MS = 30 * 1000,        /* for a body file */
     WRITER_WAIT_MS = 60 * 1000,      /* for the disk */
@@ -62,6 +68,8 @@ enum { TOKEN_RECEIVE = PROCESS_TOKEN_ROLE_FIRST, TOKEN_SEND, TOKEN_WRITER };
 
 enum session_stage {
     STAGE_FREE = 0,
+    STAGE_EXPLAIN,/* no client: an operator asks what would become of one */
+    STAGE_PROXY,  /* a proxy's header is awaited, and then the acceptor's word about whom it names */
     STAGE_FRESH,  /* a stranger who is watched for one turn before the banner: early talkers show themselves */
     STAGE_OPEN,   /* the machine runs */
     STAGE_LAST,   /* the last reply is being sent */
@@ -75,6 +83,9 @@ enum session_wait {
     WAIT_MAILBOX,   /* MAILBOX_CHECKED */
     WAIT_AUTH,      /* AUTH_RESULT */
     WAIT_SPENT,     /* LOGIN_SPENT, for MAIL or RCPT */
+    WAIT_ACCEPTOR,  /* CLIENT_MAY */
+    WAIT_GREY,      /* GREY_SAID */
+    WAIT_INQUIRY,   /* NAME_SAID, or the client's name: rules want to know */
     WAIT_CHUNK,     /* room in the pool */
     WAIT_FILE,      /* BODY_FILE */
     WAIT_WRITER,    /* the writer is behind */
@@ -83,6 +94,12 @@ enum session_wait {
     WAIT_MANAGER,   /* COMMIT could not be sent yet */
     WAIT_COMMITTED, /* COMMIT is with the manager */
     WAIT_TLS,       /* the handshake; what comes is the client's part of it */
+};
+
+struct inquiry { /* what the rules know of a session, and what is being asked */
+    struct judge_facts facts;
+    uint64_t helo_request, sender_request, list_requests[CONFIG_DNSLISTS_MAX]; /* NAME_ASKs under way */
+    uint32_t lists_pending;
 };
 
 struct session { /* lies in pages of its own; an idle one has touched two of them */
@@ -98,7 +115,11 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     bool refused;              /* by the acceptor: over a limit */
     bool well;                 /* ended as the client wished: QUIT, or it left between two transactions */
     bool connect_said, name_asked, by_bdat;
+    bool unnamed;              /* its proxy names no client: while it says nothing, it only looks whether we are there */
+    bool counted;              /* the acceptor has let the message or recipient at hand pass */
+    uint8_t ask_what;          /* enum client_ask, of ask_request */
     uint16_t listener;
+    uint64_t fresh_until_ms;   /* a stranger is watched until then */
     uint64_t wait_until_ms, write_until_ms, name_until_ms, linger_until_ms;
 
     uint64_t connection;       /* the acceptor's number, and which acceptor gave it */
@@ -106,6 +127,13 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     struct net_address client; /* of a user of this host: net_of_user() */
     uint32_t uid;
     struct net_address local_address; /* that it came to */
+    struct smtp_proxy proxy;   /* the header, in STAGE_PROXY */
+    struct inquiry inquiry;
+    bool known_good;           /* the recipient at hand is not greylisted */
+    uint8_t grey;              /* enum grey_state, of STAGE_EXPLAIN */
+    uint64_t grey_request;     /* GREY_ASK under way */
+    uint64_t explain_request;  /* of STAGE_EXPLAIN */
+    uint32_t explain_epoch;    /* of the control process */
     uint64_t auth_request;     /* names an authentication under way; 0 = none */
     uint64_t spend_request;    /* LOGIN_SPEND under way */
     uint32_t login_len;        /* as whom it is authenticated; 0 = not */
@@ -128,6 +156,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
 
     uint64_t transaction;      /* 0 = none */
     uint64_t name_request, mailbox_request; /* CLIENT_NAME and MAILBOX_CHECK under way */
+    uint64_t ask_request;      /* CLIENT_ASK under way */
     uint32_t rcpt_count, rcpts_here_count, rcpts_here_bytes;
     struct chain rcpts;        /* behind those that are here */
     bool copied;               /* who gets copies of this sender's mail, or of all mail, is in the list */
@@ -160,12 +189,15 @@ struct receiver {
     uint32_t run_head, run_tail, run_count; /* sessions to be looked at this turn */
     struct heap timers;
     struct smtp_server_config *listeners; /* of config->listeners */
+    struct smtp_server_config *strangers; /* the same for untrusted clients, who wait less long under stress */
+    bool stressed;
     struct secure secure;
     struct pool pool;
     struct writer writer;
     struct names *names;
     struct hash_key key;
     uint64_t sequence;         /* of transactions and requests; from a random number on */
+    uint64_t list_told_ms;     /* when a list that refuses us was told of last */
     uint32_t waiting_chunk;    /* sessions in WAIT_CHUNK */
     uint32_t waiting_manager;  /* sessions in WAIT_MANAGER */
     uint64_t manager_gone_ms;  /* since when there is none; 0 = it is there */
@@ -190,6 +222,9 @@ struct session *receiver_session_of(const struct receiver *r, uint64_t number);
 must_use enum err sessions_init(struct receiver *r);
 /* session_open - a client that the acceptor handed over; takes over fd. False when there is no place for it. */
 bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t acceptor_epoch, int fd);
+/* session_take - a slot without a connection; NULL when there is none. session_release - the same back. */
+struct session *session_take(struct receiver *r);
+void session_release(struct receiver *r, struct session *s);
 /* session_wait - the machine's need cannot be answered now. session_resume - it was answered: run the session this turn. */
 void session_wait(struct receiver *r, struct session *s, enum session_wait wait, uint64_t within_ms);
 void session_resume(struct receiver *r, struct session *s);
@@ -202,6 +237,8 @@ static inline bool session_goes_on(const struct session *s) { return s->stage ==
 void session_timer(struct receiver *r, struct session *s);
 /* session_greet - the banner, or instead of it a refusal (may be NULL). */
 void session_greet(struct receiver *r, struct session *s, const struct smtp_policy_answer *refusal);
+/* session_keep_input - keep input that cannot be eaten now; what the ring lent ends with the turn. False without memory. */
+must_use bool session_keep_input(struct receiver *r, struct session *s, struct bytes in);
 /* session_listen - ask for input; without a place in the ring the session cannot go on. */
 void session_listen(struct receiver *r, struct session *s);
 /* session_shut - nothing more is said or heard. session_free - the ring is done with it: the slot is free. */
@@ -288,7 +325,7 @@ void commit_manager_gone(struct receiver *r);
 must_use enum err names_init(struct receiver *r);
 /* names_ask - know the client's name from the cache, or ask the resolver. */
 void names_ask(struct receiver *r, struct session *s);
-void names_came(struct receiver *r, struct session *s, struct bytes name);
+void names_came(struct receiver *r, struct session *s, struct bytes name, uint8_t why);
 /* names_give_up - it did not come in time: "unknown". */
 void names_give_up(struct receiver *r, struct session *s);
 /* names_resolver_gone - nobody answers any more. */
@@ -298,8 +335,68 @@ static inline struct bytes session_name(const struct session *s)
     return s->name_len ? bytes_of(s->name, s->name_len) : BYTES("unknown");
 }
 
+/* ---- rates.c ---- */
+/* rates_ask - ask the acceptor (enum client_ask). True: the session waits. False: there is nobody to ask. */
+must_use bool rates_ask(struct receiver *r, struct session *s, uint8_t what);
+/* rates_count - the same for a message or recipient, when it is limited at all and was not asked yet. */
+must_use bool rates_count(struct receiver *r, struct session *s, uint8_t what);
+/* rates_came - CLIENT_MAY, or code 0 when it does not come. rates_acceptor_gone - nobody answers any more. */
+void rates_came(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
+void rates_acceptor_gone(struct receiver *r);
+
+/* ---- proxied.c ---- */
+/* proxied_begin - at the start of a session: whether a proxy's header comes first, and whether XCLIENT may be said. */
+void proxied_begin(struct receiver *r, struct session *s);
+/* proxied_run - STAGE_PROXY: eat the header. proxied_late - it did not come. */
+void proxied_run(struct receiver *r, struct session *s);
+void proxied_late(struct receiver *r, struct session *s);
+/* proxied_xclient - SMTP_NEED_XCLIENT. */
+void proxied_xclient(struct receiver *r, struct session *s);
+/* proxied_may - the acceptor's word about the client that the proxy or XCLIENT named; code 0: it may come in. */
+void proxied_may(struct receiver *r, struct session *s, uint16_t code, struct bytes text);
+
+/* ---- inquiry.c: what rules must know, from the resolver ---- */
+/* inquiry_judge - judge the recipient at hand. True: the session waits, and will be asked again. */
+must_use bool inquiry_judge(struct receiver *r, struct session *s, const struct judge_trace *trace, struct judgement *out);
+/* inquiry_new_client / inquiry_new_mail - what is known is about somebody else. */
+void inquiry_new_client(struct session *s);
+void inquiry_new_mail(struct receiver *r, struct session *s);
+/* inquiry_came - NAME_SAID. inquiry_late - what has not come counts as failed. inquiry_resolver_gone - nobody answers any more. */
+void inquiry_came(struct receiver *r, struct session *s, const struct ipc_name_said *m);
+void inquiry_late(struct receiver *r, struct session *s);
+void inquiry_resolver_gone(struct receiver *r);
+
+/* ---- grey.c ---- */
+enum grey_state { GREY_NOT_ASKED = 0, GREY_PASSES, GREY_WAITS };
+/* grey_ask - ask the greylist about the recipient at hand. True: the session waits. False: nobody is asked, and it passes. */
+must_use bool grey_ask(struct receiver *r, struct session *s, struct bytes rcpt);
+/* grey_came - GREY_SAID. grey_late - it did not come: it passes. grey_gone - nobody answers any more. */
+void grey_came(struct receiver *r, struct session *s, const struct ipc_grey_said *m);
+void grey_late(struct receiver *r, struct session *s);
+void grey_gone(struct receiver *r);
+/* mail_grey - the answer about the recipient at hand. */
+void mail_grey(struct receiver *r, struct session *s, bool pass, uint32_t wait_s);
+
+/* ---- explain.c ---- */
+void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ipc_explain *m);
+void explain_run(struct receiver *r, struct session *s);
+
+/* ---- stress.c: nearly all connections are in use ---- */
+must_use enum err stress_init(struct receiver *r);
+/* stress_config - what a client's machine goes by. */
+static inline const struct smtp_server_config *stress_config(const struct receiver *r, uint16_t listener, bool trusted)
+{
+    return trusted ? &r->listeners[listener] : &r->strangers[listener];
+}
+/* stress_turn - once a turn: whether it begins or ends. */
+void stress_turn(struct receiver *r);
+
 /* ---- lines.c ---- */
 void line_connect(struct session *s);
+/* line_list_refuses - a list in the DNS says that it does not serve us. */
+void line_list_refuses(struct receiver *r, const struct session *s, struct bytes zone);
+/* line_is_quiet - no lines about its coming and going. */
+bool line_is_quiet(const struct session *s);
 void line_disconnect(struct session *s);
 /* line_secured - "Anonymous TLS connection established from". line_tls_failed - "SSL_accept error from", with the reason. */
 void line_secured(struct session *s);

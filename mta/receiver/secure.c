@@ -227,14 +227,6 @@ void secure_starttls(struct receiver *r, struct session *s)
     smtp_server_tls(&s->server, a, &s->fx);
 }
 
-void secure_first(struct receiver *r, struct session *s)
-{
-    s->stage = STAGE_OPEN;
-    if (!s->refused && begin(r, s)) return;
-    if (!s->refused) line_end(s, "TLS is not available for now: closed");
-    session_shut(r, s);
-}
-
 static void on_secured(struct receiver *r, struct session *s)
 {
     bool first = s->server.phase == SMTP_PHASE_NEW;
@@ -265,6 +257,30 @@ void secure_input(struct receiver *r, struct session *s)
         if (s->wait == WAIT_TLS) on_secured(r, s);
         s->tls_ended = state == TLS_ENDED;
     }
+}
+
+/* take_early - what came in one piece with a proxy's header is the begin of the handshake. A client has no keys yet, so nothing of it becomes plain. */
+static void take_early(struct receiver *r, struct session *s)
+{
+    struct chain early = s->held;
+    s->held = chain_empty();
+    for (uint32_t chunk = early.first; chunk != POOL_NONE && s->stage == STAGE_OPEN && !s->gone; chunk = r->pool.chunks[chunk].next) {
+        s->fresh = pool_bytes(&r->pool, chunk);
+        secure_input(r, s);
+        must(s->fresh.len == 0);
+    }
+    chain_give(&r->pool, &early);
+}
+
+void secure_first(struct receiver *r, struct session *s)
+{
+    s->stage = STAGE_OPEN;
+    if (!s->refused && begin(r, s)) {
+        take_early(r, s);
+        return;
+    }
+    if (!s->refused) line_end(s, "TLS is not available for now: closed");
+    session_shut(r, s);
 }
 
 void secure_end(struct session *s)

@@ -103,6 +103,7 @@ void session_timer(struct receiver *r, struct session *s)
     sooner(&deadline, s->write_until_ms);
     sooner(&deadline, s->linger_until_ms);
     sooner(&deadline, s->wait_until_ms);
+    sooner(&deadline, s->fresh_until_ms);
     if (session_goes_on(s) && !s->queued)
         sooner(&deadline, s->server.deadline_ms); /* one that is queued is about to get another */
     /* Deadlines mostly move away: the node stays where it is, comes too early, and is put in again then. */
@@ -118,9 +119,14 @@ void session_free(struct receiver *r, struct session *s)
     ring_close(r->ring, s->fd);
     secure_end(s);
     struct ipc_channel *acceptor = process_channel(r->process, ROLE_ACCEPTOR, 0);
-    struct ipc_client_closed closed = {.connection = s->connection, .well = s->well};
+    struct ipc_client_closed closed = {.connection = s->connection, .well = s->well, .errors = s->server.errors};
     if (acceptor && ipc_peer_epoch(acceptor) == s->acceptor_epoch && ipc_send_client_closed(acceptor, &closed, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "the acceptor does not take news: channel full");
+    session_release(r, s);
+}
+
+void session_release(struct receiver *r, struct session *s)
+{
     heap_remove(&r->timers, &s->timer);
     s->stage = STAGE_FREE;
     s->next = r->session_free;
@@ -131,7 +137,7 @@ void session_free(struct receiver *r, struct session *s)
 void session_shut(struct receiver *r, struct session *s)
 {
     if (s->stage == STAGE_SHUT) return;
-    if (!s->refused && !s->local) line_disconnect(s);
+    if (!s->refused && !s->local && !line_is_quiet(s)) line_disconnect(s);
     bool left = s->tls_ended || (s->gone && s->stage == STAGE_OPEN);
     s->well = !s->refused && (s->server.last_verb == SMTP_VERB_QUIT || (left && s->server.phase == SMTP_PHASE_HELLO));
     mail_forget(r, s);
@@ -140,7 +146,7 @@ void session_shut(struct receiver *r, struct session *s)
     session_set_wait(r, s, WAIT_NONE);
     s->fresh = (struct bytes){0};
     s->name_asked = false;
-    s->name_until_ms = s->write_until_ms = s->linger_until_ms = 0;
+    s->name_until_ms = s->write_until_ms = s->linger_until_ms = s->fresh_until_ms = 0;
     s->stage = STAGE_SHUT;
     if (!ring_is_idle(r->ring, s->fd)) ring_shut(r->ring, s->fd);
     if (!s->running) session_queue(r, s);
@@ -166,6 +172,15 @@ static void wait_late(struct receiver *r, struct session *s)
         break;
     case WAIT_MAILBOX:
         mail_mailbox_checked(r, s, 2);
+        break;
+    case WAIT_ACCEPTOR:
+        rates_came(r, s, 0, (struct bytes){0});
+        break;
+    case WAIT_GREY:
+        grey_late(r, s);
+        break;
+    case WAIT_INQUIRY:
+        inquiry_late(r, s);
         break;
     case WAIT_CHUNK:
         content_refuse(r, s, 452, (struct enhanced){4, 3, 1}, BYTES("Insufficient system storage; try again later"));
@@ -204,7 +219,12 @@ static void on_deadline(struct receiver *r, struct session *s)
         session_shut(r, s);
     } else if (has_passed(r, s->linger_until_ms)) {
         session_shut(r, s);
-    } else if (s->stage == STAGE_OPEN && has_passed(r, s->wait_until_ms)) {
+    } else if (s->stage == STAGE_PROXY && has_passed(r, s->fresh_until_ms)) {
+        proxied_late(r, s);
+    } else if (s->stage == STAGE_FRESH && has_passed(r, s->fresh_until_ms)) {
+        s->fresh_until_ms = 0;
+        session_queue(r, s);
+    } else if ((s->stage == STAGE_OPEN || s->stage == STAGE_PROXY || s->stage == STAGE_EXPLAIN) && has_passed(r, s->wait_until_ms)) {
         wait_late(r, s);
     } else if (session_goes_on(s) && !s->queued && has_passed(r, s->server.deadline_ms)) {
         line_end(s, "timeout");
@@ -224,7 +244,7 @@ void sessions_late(struct receiver *r)
 
 /* ---- coming and going ---- */
 
-static struct session *take_slot(struct receiver *r)
+struct session *session_take(struct receiver *r)
 {
     uint32_t index = r->session_free;
     if (index != NO_SESSION) r->session_free = session_at(r, index)->next;
@@ -250,7 +270,7 @@ void session_greet(struct receiver *r, struct session *s, const struct smtp_poli
 
 bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t acceptor_epoch, int fd)
 {
-    struct session *s = take_slot(r);
+    struct session *s = session_take(r);
     if (!s) return false;
     const struct config_listener *listener = &CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[m->listener];
     s->fd = fd;
@@ -270,7 +290,7 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     if (!r->box.begun) box_begin(&r->box);
     box_open(&r->box, s->index, m->connection);
     box_slot(&r->box, s->index)->peer = m->client;
-    smtp_server_init(&s->server, &r->listeners[m->listener]);
+    smtp_server_init(&s->server, stress_config(r, m->listener, s->trusted));
     if (m->refuse_code != 0 && listener->tls == LISTEN_TLS_IMPLICIT) {
         s->refused = s->connect_said = true; /* a refusal in the clear is nothing that this client reads */
     } else if (m->refuse_code != 0) {
@@ -280,9 +300,10 @@ bool session_open(struct receiver *r, const struct ipc_client *m, uint32_t accep
     } else if (s->local) {
         s->connect_said = true; /* our own users come and go without a line; what they send has one */
     } else {
-        names_ask(r, s);
+        proxied_begin(r, s);
+        if (s->stage == STAGE_FRESH) names_ask(r, s);
     }
-    if (listener->tls == LISTEN_TLS_IMPLICIT) secure_first(r, s);
+    if (listener->tls == LISTEN_TLS_IMPLICIT && s->stage != STAGE_PROXY) secure_first(r, s);
     session_queue(r, s);
     session_timer(r, s);
     return true;

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "base/planted.h"
 #include "mta/receiver/receiver.h"
+#include "smtp/foreign.h"
 
 /* last_said - the last reply is with the kernel. A client that did not ask for the end hears that no more comes, and
  * is listened to for a moment: closing a socket with unread input makes the kernel take back what the client has not
@@ -28,10 +29,22 @@ static void last_said(struct receiver *r, struct session *s)
     session_listen(r, s);
 }
 
+/* reject_foreign - the line about who spoke another protocol; the machine has answered. */
+static void reject_foreign(struct session *s, enum smtp_foreign what, uint16_t code, struct enhanced e)
+{
+    uint8_t memory[64];
+    struct buf text = BUF_OVER(memory);
+    BUF_LIT(&text, "Error: this is SMTP, not ");
+    buf_put(&text, smtp_foreign_name(what));
+    struct smtp_policy_answer no = {code, e, buf_bytes(&text)};
+    line_reject(s, "CONNECT", &no, (struct bytes){0});
+}
+
 /* Of SMTP_NEED_CLOSE, too. */
 void session_finish(struct receiver *r, struct session *s)
 {
     if (s->server.errors > s->server.config->errors_max) line_end(s, "too many errors");
+    if (s->server.foreign) reject_foreign(s, (enum smtp_foreign)s->server.foreign, 500, (struct enhanced){5, 5, 2});
     mail_forget(r, s);
     chain_give(&r->pool, &s->held);
     session_set_wait(r, s, WAIT_NONE);
@@ -69,6 +82,9 @@ static void answer(struct receiver *r, struct session *s, enum smtp_server_need 
         break;
     case SMTP_NEED_RCPT:
         mail_rcpt(r, s);
+        break;
+    case SMTP_NEED_XCLIENT:
+        proxied_xclient(r, s);
         break;
     case SMTP_NEED_BODY:
         s->by_bdat = s->server.bdat;
@@ -116,8 +132,7 @@ static uint32_t eat(struct receiver *r, struct session *s, struct bytes in)
     return eaten;
 }
 
-/* hold - keep input that cannot be eaten now; what the ring lent ends with the turn. */
-static bool hold(struct receiver *r, struct session *s, struct bytes in)
+bool session_keep_input(struct receiver *r, struct session *s, struct bytes in)
 {
     while (in.len > 0) {
         if (s->held.count == 0 || r->pool.chunks[s->held.last].used == POOL_CHUNK_BYTES) {
@@ -157,27 +172,42 @@ static void run_open(struct receiver *r, struct session *s)
     must(s->held.count == 0);
     in = bytes_from(in, eat(r, s, in));
     s->held_at = 0;
-    if (s->stage != STAGE_OPEN || hold(r, s, in)) return;
+    if (s->stage != STAGE_OPEN || session_keep_input(r, s, in)) return;
     log_text(LOG_LEVEL_WARNING, "a client is dropped: no memory to keep its input");
     session_shut(r, s);
 }
 
-/* run_fresh - a stranger gets one turn to show that it talks first (RFC 5321 3.1); then the banner is sent at once. */
+/* begin_watch - a stranger gets a moment to show that it talks first (RFC 5321 3.1): one turn, and the listener's greeting-delay. False:
+ * it has had that. */
+static bool begin_watch(struct receiver *r, struct session *s)
+{
+    if (s->trusted || s->watched || r->draining || s->held.count > 0) return false; /* held: it came with a proxy's header */
+    uint64_t delay_ms = CONFIG_ITEMS(r->config, r->config->listeners, struct config_listener)[s->listener].greeting_delay_ms;
+    s->watched = true;
+    session_listen(r, s);
+    if (delay_ms > 0) s->fresh_until_ms = r->now_ms + delay_ms;
+    else session_queue(r, s);
+    return true;
+}
+
+static void reject_early(const struct receiver *r, struct session *s)
+{
+    static const struct smtp_policy_answer early = {554, {5, 5, 1}, BYTES_INIT("Error: client talks before the greeting")};
+    struct bytes first = s->fresh.len > 0 ? s->fresh : pool_bytes(&r->pool, s->held.first);
+    enum smtp_foreign what = smtp_foreign_first(first);
+    if (what != SMTP_FOREIGN_NONE) reject_foreign(s, what, 554, (struct enhanced){5, 5, 1});
+    else line_reject(s, "CONNECT", &early, (struct bytes){0});
+    s->stage = STAGE_OPEN; /* the machine refuses what comes before the greeting */
+}
+
+/* run_fresh - before the banner. */
 static void run_fresh(struct receiver *r, struct session *s)
 {
-    if (!s->trusted && !s->watched && !r->draining) {
-        s->watched = true;
-        session_listen(r, s);
-        session_queue(r, s);
-        return;
-    }
-    if (s->fresh.len == 0) {
-        session_greet(r, s, NULL);
-    } else {
-        static const struct smtp_policy_answer early = {554, {5, 5, 1}, BYTES_INIT("Error: client talks before the greeting")};
-        line_reject(s, "CONNECT", &early, (struct bytes){0});
-        s->stage = STAGE_OPEN; /* the machine refuses what comes before the greeting */
-    }
+    if (begin_watch(r, s)) return;
+    if (s->fresh.len > 0 || (s->held.count > 0 && !s->trusted)) reject_early(r, s);
+    else if (s->fresh_until_ms != 0 && !r->draining) return; /* its name came, say */
+    else session_greet(r, s, NULL);
+    s->fresh_until_ms = 0;
     run_open(r, s);
 }
 
@@ -210,10 +240,12 @@ static void run(struct receiver *r, struct session *s)
     s->running = true;
     if (s->tls && s->fresh.len > 0 && s->stage <= STAGE_OPEN) secure_input(r, s);
     if (s->gone && s->stage != STAGE_SHUT) {
-        if (s->stage <= STAGE_OPEN) line_end(s, "lost connection");
+        if (s->stage == STAGE_PROXY) s->unnamed = true;
+        if (s->stage <= STAGE_OPEN && !line_is_quiet(s)) line_end(s, "lost connection");
         session_shut(r, s);
     }
-    if (s->stage == STAGE_FRESH) run_fresh(r, s);
+    if (s->stage == STAGE_PROXY) proxied_run(r, s);
+    else if (s->stage == STAGE_FRESH) run_fresh(r, s);
     else if (s->stage == STAGE_OPEN) run_open(r, s);
     if (s->tls_ended && session_goes_on(s) && s->held.count == 0) {
         line_end(s, "lost connection");
@@ -235,7 +267,8 @@ void sessions_run(struct receiver *r)
         r->run_head = s->next;
         r->run_count--;
         s->queued = false;
-        run(r, s);
+        if (s->stage == STAGE_EXPLAIN) explain_run(r, s);
+        else run(r, s);
     }
     if (r->run_count > 0) process_wake(r->process);
 }

@@ -22,6 +22,28 @@ static struct looking *take(struct resolver *r)
     return NULL;
 }
 
+static void release(struct resolver *r, struct looking *l)
+{
+    l->used = false;
+    if (l->of_receiver) r->guests--;
+}
+
+/* reply_receiver - of a question of rules only the status counts, and of a list the addresses. */
+static void reply_receiver(struct resolver *r, const struct ipc_answer *answer, uint16_t index, uint32_t epoch)
+{
+    struct ipc_channel *to = process_channel(r->process, ROLE_RECEIVER, index);
+    uint8_t store[IPC_ADDRESSES_BYTES_MAX];
+    struct buf addresses = BUF_OVER(store);
+    struct cursor c = cursor_over(answer->hosts);
+    struct host h;
+    while (host_next(&c, &h)) {
+        for (uint32_t i = 0; i < h.address_count; i++) address_put(&addresses, &h.addresses[i]);
+    }
+    struct ipc_name_said m = {.request = answer->request, .status = answer->status, .addresses = buf_bytes(&addresses)};
+    if (to && ipc_peer_epoch(to) == epoch && ipc_send_name_said(to, &m, -1) != ERR_NONE)
+        log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
+}
+
 static void reply(struct resolver *r, const struct ipc_answer *answer, uint32_t manager_epoch)
 {
     struct ipc_channel *manager = process_channel(r->process, ROLE_MANAGER, 0);
@@ -36,14 +58,15 @@ static void finish(struct looking *l, enum answer_status status, struct bytes te
             .request = l->request, .status = (uint8_t)status, .implicit = l->implicit, .secure = !l->insecure && status == ANSWER_FOUND,
             .ttl_s = l->ttl_s == UINT32_MAX ? (uint32_t)TTL_DEFAULT_S : l->ttl_s, .hosts = hosts, .text = text,
         };
-        reply(self, &answer, l->manager_epoch);
+        if (l->of_receiver) reply_receiver(self, &answer, l->receiver, l->manager_epoch);
+        else reply(self, &answer, l->manager_epoch);
     }
     heap_remove(&self->looking_timers, &l->timer);
     if (l->pending) {
         l->expired = true; /* the slot is free when the last question came back */
         return;
     }
-    l->used = false;
+    release(self, l);
 }
 
 static enum answer_status plain_status(enum question_status q)
@@ -122,7 +145,7 @@ static void address_came(void *context, uint32_t tag, enum question_status statu
     for (uint32_t i = 0; status == QUESTION_FOUND && i < result->count && l->hosts[host].address_count < HOST_ADDRESSES_MAX; i++)
         l->hosts[host].addresses[l->hosts[host].address_count++] = result->records[i].address;
     if (l->pending) return;
-    if (l->expired) l->used = false;
+    if (l->expired) release(self, l);
     else if (l->implicit && status == QUESTION_NO_DOMAIN && !l->hosts[0].address_count) say(l, ANSWER_NO_DOMAIN, "Host or domain name not found: ");
     else all_known(self, l);
 }
@@ -205,7 +228,7 @@ static void mx_came(void *context, uint32_t tag, enum question_status status, bo
     must(l->used && l->pending);
     l->pending--;
     if (l->expired) {
-        l->used = false;
+        release(self, l);
         return;
     }
     if (!secure) l->insecure = l->mx_insecure = true;
@@ -226,8 +249,30 @@ static void mx_came(void *context, uint32_t tag, enum question_status status, bo
         return;
     }
     rank(l, result);
+    if (l->of_receiver && l->host_count) { /* the domain takes mail: where, nobody has asked */
+        finish(l, ANSWER_FOUND, (struct bytes){0}, (struct bytes){0});
+        return;
+    }
     if (!l->host_count) say(l, ANSWER_TEMPORARY, "No MX record of the domain names a host: ");
     else ask_addresses(self, l);
+}
+
+/* begin - what the look-up in l->kind and l->family needs. */
+static void begin(struct resolver *r, struct looking *l, struct bytes name)
+{
+    l->used = true;
+    l->ttl_s = UINT32_MAX;
+    memcpy(l->name_store, name.ptr, name.len);
+    l->name = bytes_of(l->name_store, name.len);
+    must(heap_put(&r->looking_timers, &l->timer, process_now_ms(r->process) + r->config->resolver.timeout_ms) == ERR_NONE);
+    if (l->kind == LOOKUP_MX) {
+        l->pending++;
+        question_ask(r->unbound, l->name, DNS_MX, l, TAG_MX, mx_came);
+        return;
+    }
+    l->implicit = true;
+    one_host(l, l->name);
+    ask_addresses(r, l);
 }
 
 void lookup_begin(struct resolver *r, const struct ipc_lookup *m, uint32_t manager_epoch)
@@ -240,24 +285,32 @@ void lookup_begin(struct resolver *r, const struct ipc_lookup *m, uint32_t manag
         return;
     }
     memset(l, 0, offsetof(struct looking, hosts));
-    l->used = true;
     l->request = m->request;
     l->manager_epoch = manager_epoch;
     l->kind = m->kind;
     l->family = m->family;
     l->dane_port = m->dane_port;
-    l->ttl_s = UINT32_MAX;
-    memcpy(l->name_store, m->name.ptr, m->name.len);
-    l->name = bytes_of(l->name_store, m->name.len);
-    must(heap_put(&r->looking_timers, &l->timer, process_now_ms(r->process) + r->config->resolver.timeout_ms) == ERR_NONE);
-    if (m->kind == LOOKUP_MX) {
-        l->pending++;
-        question_ask(r->unbound, l->name, DNS_MX, l, TAG_MX, mx_came);
+    begin(r, l, m->name);
+}
+
+void lookup_begin_for_rules(struct resolver *r, const struct ipc_name_ask *m, uint16_t receiver, uint32_t epoch)
+{
+    self = r;
+    struct looking *l = r->guests < GUEST_LOOKUPS_MAX ? take(r) : NULL;
+    if (!l) {
+        struct ipc_answer busy = {.request = m->request, .status = ANSWER_TEMPORARY};
+        reply_receiver(r, &busy, receiver, epoch);
         return;
     }
-    l->implicit = true;
-    one_host(l, l->name);
-    ask_addresses(r, l);
+    memset(l, 0, offsetof(struct looking, hosts));
+    l->request = m->request;
+    l->of_receiver = true;
+    l->receiver = receiver;
+    l->manager_epoch = epoch;
+    l->kind = m->kind;
+    l->family = m->family;
+    r->guests++;
+    begin(r, l, m->name);
 }
 
 void lookup_timers(struct resolver *r, uint64_t now_ms)

@@ -4,7 +4,7 @@
  * Purpose      Answers the manager's "where does mail for this domain go", and the receivers' "what is this client called".
  * Runs as      _mta-resolver; one process, one thread
  * Inherits     control channel, configuration, log
- * Talks to     manager: LOOKUP in, ANSWER out      receiver: CLIENT_NAME in, CLIENT_NAMED out
+ * Talks to     manager: LOOKUP in, ANSWER out      receiver: CLIENT_NAME, NAME_ASK in, CLIENT_NAMED, NAME_SAID out
  * May do       UDP and TCP sockets to name servers; no file (trust anchor, /etc/hosts and settings are read before lock-down)
  * Holds        the cache of libunbound (48 MiB), LOOKUPS_MAX and NAMINGS_MAX questions
  * Exceptions   libunbound allocates and opens sockets after lock-down
@@ -31,6 +31,16 @@ void resolver_on_lookup(struct process *p, struct ipc_channel *from, const struc
         return;
     }
     lookup_begin(state_of(p), m, ipc_peer_epoch(from));
+}
+
+void resolver_on_name_ask(struct process *p, struct ipc_channel *from, const struct ipc_name_ask *m, int fd)
+{
+    (void)fd;
+    if (m->name.len == 0 || m->name.len > DNS_NAME_BYTES_MAX || (m->kind != LOOKUP_MX && m->kind != LOOKUP_ADDRESS)) {
+        process_violation(p, from, "a question for nothing");
+        return;
+    }
+    lookup_begin_for_rules(state_of(p), m, ipc_peer_index(from), ipc_peer_epoch(from));
 }
 
 void resolver_on_client_name(struct process *p, struct ipc_channel *from, const struct ipc_client_name *m, int fd)

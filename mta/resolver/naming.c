@@ -10,13 +10,13 @@
 
 static struct resolver *self;
 
-static void answer(struct naming *n, struct bytes name)
+static void answer(struct naming *n, struct bytes name, enum naming_result why)
 {
     if (n->answered) return;
     n->answered = true;
     heap_remove(&self->naming_timers, &n->timer);
     struct ipc_channel *to = process_channel(self->process, ROLE_RECEIVER, n->receiver);
-    struct ipc_client_named m = {.request = n->request, .name = name};
+    struct ipc_client_named m = {.request = n->request, .name = name, .why = (uint8_t)why};
     if (to && ipc_peer_epoch(to) == n->receiver_epoch && ipc_send_client_named(to, &m, -1) != ERR_NONE)
         log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
 }
@@ -24,7 +24,7 @@ static void answer(struct naming *n, struct bytes name)
 static void settle(struct naming *n)
 {
     if (n->pending) return;
-    answer(n, (struct bytes){0});
+    answer(n, (struct bytes){0}, n->temporary ? NAMING_TEMPORARY : n->name_count ? NAMING_UNCONFIRMED : NAMING_NO_NAME);
     n->used = false;
 }
 
@@ -34,8 +34,9 @@ static void address_came(void *context, uint32_t tag, enum question_status statu
     struct naming *n = context;
     must(n->used && n->pending && tag < PTR_NAMES_MAX);
     n->pending--;
+    if (status == QUESTION_TEMPORARY) n->temporary = true;
     for (uint32_t i = 0; status == QUESTION_FOUND && i < result->count; i++)
-        if (net_same_ip(&result->records[i].address, &n->client)) answer(n, bytes_of(n->names[tag].text, n->names[tag].len));
+        if (net_same_ip(&result->records[i].address, &n->client)) answer(n, bytes_of(n->names[tag].text, n->names[tag].len), NAMING_CONFIRMED);
     settle(n);
 }
 
@@ -45,6 +46,7 @@ static void name_came(void *context, uint32_t tag, enum question_status status, 
     (void)secure;
     struct naming *n = context;
     must(n->used && n->pending);
+    if (status == QUESTION_TEMPORARY) n->temporary = true;
     for (uint32_t i = 0; status == QUESTION_FOUND && i < result->count && n->name_count < PTR_NAMES_MAX; i++)
         if (result->records[i].name.len && result->records[i].name.is_host) n->names[n->name_count++] = result->records[i].name;
     enum dns_type type = n->client.family == NET_IPV4 ? DNS_A : DNS_AAAA;
@@ -82,7 +84,7 @@ void naming_begin(struct resolver *r, struct ipc_channel *from, const struct ipc
     for (uint32_t i = 0; i < NAMINGS_MAX && !n; i++)
         if (!r->namings[i].used) n = &r->namings[i];
     if (!n || !m->client.family) {
-        struct ipc_client_named unknown = {.request = m->request};
+        struct ipc_client_named unknown = {.request = m->request, .why = NAMING_TEMPORARY};
         if (ipc_send_client_named(from, &unknown, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
         return;
     }
@@ -104,6 +106,6 @@ void naming_timers(struct resolver *r, uint64_t now_ms)
 {
     for (struct heap_node *node = heap_first(&r->naming_timers); node && node->key <= now_ms; node = heap_first(&r->naming_timers)) {
         struct naming *n = (struct naming *)(void *)((char *)node - offsetof(struct naming, timer));
-        answer(n, (struct bytes){0}); /* the slot is free when the last question came back */
+        answer(n, (struct bytes){0}, NAMING_TEMPORARY); /* the slot is free when the last question came back */
     }
 }

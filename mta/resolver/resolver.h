@@ -16,6 +16,7 @@ struct ub_event_base;
 
 enum {
     LOOKUPS_MAX = 1024,           /* MX and address look-ups at once */
+    GUEST_LOOKUPS_MAX = LOOKUPS_MAX / 2, /* of these, receivers': strangers cause them, and may not keep mail from going out */
     NAMINGS_MAX = 2048,           /* clients whose names are being looked for */
     PTR_NAMES_MAX = 4,            /* names of one client that are confirmed */
     INTERFACES_MAX = 256,
@@ -51,7 +52,9 @@ struct looking { /* one LOOKUP */
     uint32_t next_free;
     bool used, expired;
     uint64_t request;
-    uint32_t manager_epoch;
+    uint32_t manager_epoch;      /* or the receiver's */
+    bool of_receiver;
+    uint16_t receiver;
     uint8_t kind, family;
     bool implicit, insecure, temporary;
     bool mx_insecure;              /* the list of hosts is not vouched for: DANE speaks of none of them */
@@ -74,6 +77,7 @@ struct looking { /* one LOOKUP */
 
 struct naming { /* one CLIENT_NAME */
     bool used, answered;
+    bool temporary;              /* some question was not answered */
     uint64_t request;
     uint16_t receiver;
     uint32_t receiver_epoch, pending, name_count;
@@ -91,6 +95,7 @@ struct resolver {
     struct heap looking_timers, naming_timers;
     struct net_address interfaces[INTERFACES_MAX];
     uint32_t interface_count;
+    uint32_t guests;             /* look-ups of receivers */
 };
 
 /* dane.c - TLSA records of the hosts of a look-up, where the DNS vouches for list and addresses; done(l) is called once, perhaps at once. */
@@ -98,6 +103,8 @@ void dane_ask(struct resolver *r, struct looking *l, void (*done)(struct resolve
 
 /* lookup.c */
 void lookup_begin(struct resolver *r, const struct ipc_lookup *m, uint32_t manager_epoch);
+/* lookup_begin_for_rules - the same for a receiver, which wants less of the answer. */
+void lookup_begin_for_rules(struct resolver *r, const struct ipc_name_ask *m, uint16_t receiver, uint32_t epoch);
 void lookup_timers(struct resolver *r, uint64_t now_ms);
 /* naming.c */
 void naming_begin(struct resolver *r, struct ipc_channel *from, const struct ipc_client_name *m);

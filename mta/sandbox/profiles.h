@@ -92,10 +92,12 @@
 #define PROFILE_KEYHOLDER(C) CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
 #define PROFILE_AUTHD(C)     CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) CALLS_STREAM(C) C(pread64, ANY)
 #define PROFILE_TABLES(C)    CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C)
+/* Its file is only appended to, and written anew beside itself. */
+#define PROFILE_GREYLIST(C)  CALLS_BASE(C) CALLS_WAIT(C) CALLS_CHANNEL(C) C(openat, ANY) C(pread64, ANY) C(fsync, ANY) C(fdatasync, ANY) C(renameat, ANY)
 
 /* The master has none: it makes the others, and reads nothing from the network. */
 #define SANDBOX_PROFILES(P) \
-    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(AUTHD) P(TABLES) P(LOCAL)
+    P(MANAGER) P(RESOLVER) P(MAILBOX) P(CONNECTOR) P(DELIVER) P(RECEIVER) P(ACCEPTOR) P(CONTROL) P(KEYHOLDER) P(AUTHD) P(TABLES) P(GREYLIST) P(LOCAL)
 
 /* Sanitizers look around to write a report; the report matters more than the looking. Never in a build that is installed. */
 #define CALLS_SANITIZER(C) \

@@ -48,6 +48,8 @@ static const struct command commands[] = {
     {"table", "list", command_table_list, "", "tables, how many keys each has, and its file"},
     {"table", "lookup", command_table_lookup, "NAME KEY", "the value of a key; exit code 1 when it is not there"},
     {"table", "reload", command_table_reload, "", "read the files of tables again, all or nothing"},
+    {"explain", NULL, command_explain, "ADDRESS [--from A] [--client IP] [--helo H] [--auth U] [--listener NAME]",
+        "whether mail to this address would be taken, and which line says so"},
     {"tls", "reload", command_tls_reload, "", "read certificates and keys again; all of them are used from then on, or none"},
     {"config", "check", command_config_check, "[-c FILE]", "every problem of a configuration"},
     {"config", "show", command_config_show, "[-c FILE]", "the configuration with all its defaults"},
@@ -143,6 +145,9 @@ static bool set_site(struct ctl *c, const char *value) { return set_text(&c->ask
 static bool set_route(struct ctl *c, const char *value) { return set_text(&c->ask.route, value, 64); }
 static bool set_reason(struct ctl *c, const char *value) { return set_text(&c->ask.reason, value, 256); }
 
+static bool set_helo(struct ctl *c, const char *value) { return set_domain(c, value); }
+static bool set_listener(struct ctl *c, const char *value) { return set_site(c, value); }
+
 static bool set_client(struct ctl *c, const char *value)
 {
     struct net_prefix prefix;
@@ -175,7 +180,7 @@ static const struct option_row options[] = {
     {"--to", true, set_to},          {"--from", true, set_from},      {"--domain", true, set_domain},      {"--site", true, set_site},
     {"--route", true, set_route},    {"--client", true, set_client},  {"--state", true, set_state},        {"--reason", true, set_reason},
     {"--older", true, set_older},    {"--larger", true, set_larger},  {"--id", true, set_id},              {"--limit", true, set_limit},
-    {"--auth", true, set_auth},
+    {"--helo", true, set_helo},      {"--auth", true, set_auth},      {"--listener", true, set_listener},
 };
 
 /* take_option - the option at argv[*i], with its value; 0, or the exit code. */

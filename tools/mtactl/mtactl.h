@@ -50,6 +50,7 @@ int command_crash_list(struct ctl *c, const char *const *arguments, uint32_t cou
 int command_crash_show(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_crash_export(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_crash_clear(struct ctl *c, const char *const *arguments, uint32_t count);
+int command_explain(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_user_add(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_user_passwd(struct ctl *c, const char *const *arguments, uint32_t count);
 int command_user_del(struct ctl *c, const char *const *arguments, uint32_t count);
