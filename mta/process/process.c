@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "mta/process/folders.h"
 #include "mta/process/state.h"
 
 static struct process the_process;
@@ -42,6 +43,7 @@ uint16_t process_places(const struct config *c, enum ipc_role role)
     uint32_t count = role == ROLE_RECEIVER ? c->workers.receivers + 1 : role == ROLE_DELIVER ? c->workers.delivers + 1 : 1;
     if (role == ROLE_KEYHOLDER && c->tls.count == 0) count = 0;
     if (role == ROLE_AUTHD && c->auths.count == 0) count = 0;
+    if (role == ROLE_GREYLIST && folder_count(c, role) == 0) count = 0;
     must( count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }
