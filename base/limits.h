@@ -18,6 +18,8 @@ enum {
     LOCAL_USER_BYTES_MAX = 32,
     /* A host name (RFC 1035 2.3.4) as text. */
     HOST_NAME_BYTES_MAX = 255,
+    /* A login (RFC 4616 2). */
+    LOGIN_BYTES_MAX = 255,
     /* What is kept of a reply's text, over all lines; the rest is counted, not stored. */
     REPLY_TEXT_BYTES_MAX = 1024,
     /* Message-ID as kept for the log; longer ones are cut there only. */

@@ -56,6 +56,7 @@ def test_network_that_proved_good_waits_no_more_and_a_restart_forgets_nothing(wo
              and [r for r in mta.roles() if r["role"] == "greylist"][0]["state"] == "running", 20, 0.1)
     assert rcpt(to="c@here.example")[0] == 250
     assert rcpt(to="any@here.example")[0] == 250, "two of its attempts came back"
+    time.sleep(2.2)
     mta.stop()
     mta.start()
     assert rcpt(to="another@here.example")[0] == 250

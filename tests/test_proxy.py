@@ -2,11 +2,12 @@
 import os
 import random
 import socket
+import ssl
 import struct
 import subprocess
 import time
 
-from harness import mail, smtp
+from harness import mail, smtp, tls
 from harness.core import ROOT, Skip, wait_for, wait_port
 
 LISTEN = ("listen main { address 127.0.0.1:25; trust 127.0.0.77 ::1; proxy-protocol 127.0.0.8 127.0.0.1 }\n"
@@ -161,6 +162,71 @@ def test_limits_and_early_talk_are_those_of_the_client_behind(world):
     assert early.banner[0] == 554, early.banner
     assert Proxied(v2("203.0.113.21"), address=("127.0.0.1", 26)).banner[0] == 220
     assert Proxied(v2("198.51.100.1"), address=("127.0.0.1", 26)).banner[0] == 554
+
+
+class Secured(Proxied):
+    """A PROXY header, and TLS from then on: the handshake begins behind it, or in the same piece."""
+
+    def __init__(self, header, ca, joined, port=465):
+        self.socket, self.buffer = socket.socket(), b""
+        self.socket.settimeout(20)
+        self.socket.bind(("127.0.0.8", 0))
+        self.socket.connect(("127.0.0.1", port))
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.inside = ssl.create_default_context(cafile=str(ca.cert)).wrap_bio(incoming, outgoing, server_hostname="mx.test.example")
+        self.incoming, self.outgoing = incoming, outgoing
+        first = header if joined else b""
+        if not joined:
+            self.socket.sendall(header)
+        while True:
+            try:
+                self.inside.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.socket.sendall(first + outgoing.read())
+                first = b""
+                got = self.socket.recv(65536)
+                if not got:
+                    raise EOFError from None
+                incoming.write(got)
+        self.socket.sendall(outgoing.read())
+
+    def line(self, text=None):
+        if text is not None:
+            self.inside.write(text.encode() + b"\r\n")
+            self.socket.sendall(self.outgoing.read())
+        while b"\n" not in self.buffer:
+            try:
+                self.buffer += self.inside.read(65536)
+            except ssl.SSLWantReadError:
+                self.incoming.write(self.socket.recv(65536))
+        answer, _, self.buffer = self.buffer.partition(b"\n")
+        return answer.decode().strip()
+
+
+def test_tls_from_the_beginning_begins_behind_the_header(world):
+    ca = tls.Authority(world.folder / "ca")
+    mta = world.mtad(listen=tls.block("default", ca.issue("ec", ["mx.test.example"])) + LISTEN +
+                     "\nlisten secure { address 127.0.0.1:465; tls implicit; proxy-protocol 127.0.0.8; trust 127.0.0.77; allow 127.0.0.0/8 203.0.113.0/24; greeting-delay 1s }",
+                     routes=ROUTES)
+    for joined in (False, True):
+        for client, code in (("203.0.113.7", "554"), ("127.0.0.77", "250")):
+            c = Secured(v2(client), ca, joined)
+            assert c.line().startswith("220 "), (joined, client)
+            assert c.line("HELO client.example").startswith("250 ")
+            assert c.line("MAIL FROM:<a@from.example>").startswith("250 ")
+            answer = c.line("RCPT TO:<b@elsewhere.example>")
+            assert answer.startswith(code), (joined, client, answer)
+            c.socket.close()
+            mta.wait_log(f"Anonymous TLS connection established from unknown[{client}]", count=1 + joined)
+        # Whoever is refused hears nothing in the clear; neither does who speaks no TLS.
+        for header in (v2("198.51.100.1"), v2("203.0.113.8") + b"EHLO x\r\n"):
+            try:
+                Secured(header, ca, joined)
+                raise AssertionError("it came in")
+            except (EOFError, ConnectionError, ssl.SSLError):
+                pass
+    assert all(r["restarts"] == 0 for r in mta.roles())
 
 
 def swaks(*arguments, port=25):

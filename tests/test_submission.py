@@ -233,6 +233,42 @@ def test_limits_of_a_login(world):
     assert log.count("alert: login <bob> is at its limit within an hour (3 messages)") == 1 and log.count("alert: login <ann@here.example>") == 1, log[-1500:]
 
 
+def test_limits_of_a_login_and_of_its_client(world):
+    """Both are asked about a message or recipient, which waits twice for that, and is counted once by each."""
+    s = Stage(world, extra="limits { login-messages 4; login-recipients 100; message-rate-per-client 100; recipient-rate-per-client 6 }")
+    c = s.plain("bob", "secret")[0]
+    for _ in range(4):
+        assert send(c, "bob@here.example")[0] == 250
+    code, text = send(c, "bob@here.example")
+    assert code == 450 and "4 messages of this hour" in text, text
+    other = s.plain("ann@here.example", PASSWORD)[0]
+    assert other.say("MAIL FROM:<a@b.example>")[0] == 250
+    answers = [other.say(f"RCPT TO:<r{n}@away.example>") for n in range(3)]
+    assert [code for code, _ in answers] == [250, 250, 450] and "(recipient-rate-per-client)" in answers[2][1], answers
+
+
+def test_who_has_logged_in_is_no_stranger_and_explain_knows(world):
+    (world.folder / "mta").mkdir()
+    (world.folder / "mta" / "owners").write_text("info@here.example bob\n")
+    s = Stage(world, more="table owners { file owners }\nrules strict { deny client 127.0.0.0/8; greylist on }\ngreylist { path @DIR@/greylist }",
+              listen="sender-logins owners; rules strict")
+    c = s.plain("bob", "secret")[0]
+    assert send(c, "info@here.example")[0] == 250
+
+    def explain(sender, *more):
+        return s.mta.ctl("explain", "x@away.example", "--from", sender, "--client", "127.0.0.1", *more, json_output=False)
+
+    code, text = explain("info@here.example", "--listener", "submission", "--auth", "bob")
+    assert code == 0 and "logged in as bob" in text and "not for trusted clients" in text, text
+    code, text = explain("ann@here.example", "--listener", "submission", "--auth", "bob")
+    assert code == 1 and "not one that this login may send as" in text, text
+    code, text = explain("info@here.example", "--listener", "submission")
+    assert code == 1 and "Authentication required" in text, text
+    code, text = explain("info@here.example", "--listener", "mx")
+    assert code == 1 and "Relay access denied" in text, text
+    assert explain("info@here.example", "--auth", "b" * 300)[0] == 2
+
+
 def test_authd_dies(world):
     """Who is logged in goes on; who is logging in is told to come again; the next one knows the same file."""
     s = Stage(world)

@@ -2,7 +2,7 @@
  * ipcdoc - prints docs/ipc.md: every message between processes, from the table in mta/ipc/messages.h.
  *
  * Names, kinds, maxima and directions come from the compiled table. What a field means stands in the comment behind it, which only the header's text
- * has: `ipcdoc mta/ipc/messages.h > docs/ipc.md`. A field without a comment is printed without one.
+ * has: `ipcdoc mta/ipc/messages.h mta/ipc/messages_receiver.h > docs/ipc.md`. A field without a comment is printed without one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,16 +13,17 @@
 
 enum { HEADER_BYTES_MAX = 256 * 1024 };
 
-static char header[HEADER_BYTES_MAX + 1]; /* messages.h, NUL-terminated */
+static char header[HEADER_BYTES_MAX + 1]; /* the files one behind another, NUL-terminated */
+static size_t header_bytes;
 
 static bool read_header(const char *path)
 {
     FILE *f = fopen(path, "r");
     if (f == NULL) return false;
-    size_t n = fread(header, 1, HEADER_BYTES_MAX, f);
+    header_bytes += fread(header + header_bytes, 1, HEADER_BYTES_MAX - header_bytes, f);
     bool whole = !ferror(f) && feof(f);
     fclose(f);
-    header[n] = 0;
+    header[header_bytes] = 0;
     return whole;
 }
 
@@ -87,8 +88,10 @@ static void print_message(int number, const char *name, const char *from, const 
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 || !read_header(argv[1])) {
-        fprintf(stderr, "usage: ipcdoc mta/ipc/messages.h\n");
+    bool read = argc > 1;
+    for (int i = 1; i < argc && read; i++) read = read_header(argv[i]);
+    if (!read) {
+        fprintf(stderr, "usage: ipcdoc mta/ipc/messages.h mta/ipc/messages_receiver.h\n");
         return 64;
     }
     printf("# Messages between processes\n\n"

@@ -28,7 +28,7 @@ static uint16_t receiver_there(struct control *c)
 
 void explain_request(struct control *c, struct client *k)
 {
-    struct ipc_explain ask = {.helo = k->ask.domain, .sender = k->ask.from, .rcpt = k->ask.to, .authenticated = k->ask.reason.len > 0};
+    struct ipc_explain ask = {.helo = k->ask.domain, .sender = k->ask.from, .rcpt = k->ask.to, .login = k->ask.reason};
     int32_t listener = listener_of(c, k->ask.site);
     uint16_t index = receiver_there(c);
     if (listener < 0) {
@@ -37,6 +37,10 @@ void explain_request(struct control *c, struct client *k)
     }
     if (k->ask.to.len == 0 || (k->ask.client.len > 0 && !net_parse_ip(k->ask.client, &ask.client))) {
         client_end(c, k, ADMIN_USAGE, BYTES("expected an address to explain, and behind --client an IP address"));
+        return;
+    }
+    if (ask.login.len > LOGIN_BYTES_MAX) {
+        client_end(c, k, ADMIN_USAGE, BYTES("the login behind --auth is too long"));
         return;
     }
     if (bytes_equal(ask.sender, BYTES("<>"))) ask.sender = (struct bytes){0};

@@ -2,18 +2,17 @@
  * greylist
  *
  * Purpose      Remembers first attempts to deliver and clients that have proved good, and says whether an attempt passes
- * Runs as      _mta-greylist; one process
- * Inherits     control channel, configuration, log, the greylist's folder when a rules block has greylisting on
+ * Runs as      _mta-greylist; one process, when a rules block has greylisting on
+ * Inherits     control channel, configuration, log, the greylist's folder
  * Talks to     receiver: GREY_ASK in, GREY_SAID out
  * May do       files in its folder: append, sync, read, and one rename when the file is written anew
- * Holds        half a million entries (12 MiB) when greylisting is on
+ * Holds        half a million entries (12 MiB)
  * If it dies   receivers let pass what it has not answered; the next one reads the file
  * If a peer lies  a receiver can make entries, and see whether one is there; senders and recipients are hashed with the file's secret and kept nowhere
  */
 #include "base/log.h"
 #include "mta/greylist/file.h"
 #include "mta/process/dispatch.h"
-#include "mta/process/folders.h"
 #include "smtp/greylist.h"
 
 enum { SYNC_EVERY_MS = 1000, TELL_EVERY_MS = 60 * 1000 };
@@ -24,7 +23,6 @@ struct greylist {
     struct greys greys;
     struct grey_file file;
     struct grey_times times;
-    bool on;
     uint64_t sync_ms;       /* when what was appended is synced; 0 = nothing was */
     uint64_t told_ms;       /* when the disk's failure was told of last */
 };
@@ -65,20 +63,18 @@ void greylist_on_grey_ask(struct process *p, struct ipc_channel *from, const str
 {
     (void)fd;
     struct greylist *g = state_of(p);
-    struct ipc_grey_said answer = {.request = m->request, .pass = 1};
+    struct ipc_grey_said answer = {.request = m->request};
     if (m->client.family == NET_NONE) {
         process_violation(p, from, "a question about nobody");
         return;
     }
-    if (g->on) {
-        struct grey_verdict v = judge(g, m);
-        answer.pass = v.pass;
-        answer.known_client = v.known_client;
-        answer.wait_s = v.wait_s;
-        enum err e = grey_file_append(&g->file, v.changed, 2);
-        if (e != ERR_NONE) complain(g, e);
-        if (g->file.unsynced && g->sync_ms == 0) g->sync_ms = process_now_ms(p) + SYNC_EVERY_MS;
-    }
+    struct grey_verdict v = judge(g, m);
+    answer.pass = v.pass;
+    answer.known_client = v.known_client;
+    answer.wait_s = v.wait_s;
+    enum err e = grey_file_append(&g->file, v.changed, 2);
+    if (e != ERR_NONE) complain(g, e);
+    if (g->file.unsynced && g->sync_ms == 0) g->sync_ms = process_now_ms(p) + SYNC_EVERY_MS;
     if (ipc_send_grey_said(from, &answer, -1) != ERR_NONE) log_text(LOG_LEVEL_WARNING, "a receiver does not take answers: channel full");
 }
 
@@ -91,8 +87,6 @@ static enum err setup(struct process *p)
     process_set_state(p, g);
     g->times = (struct grey_times){(uint32_t)g->config->greylist.delay_s, (uint32_t)g->config->greylist.window_s, (uint32_t)g->config->greylist.keep_s,
                                    g->config->greylist.clients};
-    g->on = folder_count(g->config, ROLE_GREYLIST) > 0;
-    if (!g->on) return ERR_NONE;
     enum err e = greys_init(&g->greys);
     if (e != ERR_NONE) return e;
     uint32_t damaged;

@@ -44,6 +44,7 @@ uint16_t process_places(const struct config *c, enum ipc_role role)
     if (role == ROLE_LOCAL) count = PROCESS_LOCAL_MAX;
     if (role == ROLE_KEYHOLDER && c->tls.count == 0) count = 0;
     if (role == ROLE_AUTHD && c->auths.count == 0) count = 0;
+    if (role == ROLE_GREYLIST && folder_count(c, role) == 0) count = 0;
     must(count <= ROLE_INSTANCES_MAX);
     return (uint16_t)count;
 }

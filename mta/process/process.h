@@ -86,10 +86,10 @@ void *process_state(struct process *p);
 /* process_channel - the channel to a single peer (manager, resolver, ...; index 0), or to number `index` of several; NULL while it is down.
  * ipc_send_<name>() on it queues; the skeleton flushes once at the end of the turn. */
 struct ipc_channel *process_channel(struct process *p, enum ipc_role role, uint16_t index);
-/* process_places - how many processes of a role there are by the configuration: 1, but for receiver, deliver and local, no keyholder without keys, and no
- * authd without an auth block. Behind the workers that it asks for stands one more receiver and one more deliver, the quarantine worker, whose index is
- * workers.delivers or workers.receivers: it has one connection at a time, of who has killed one. process_instances - the same for this process's
- * configuration. */
+/* process_places - how many processes of a role there are by the configuration: 1, but for receiver, deliver and local, no keyholder without keys, no authd
+ * without an auth block, and no greylist without rules that ask for it. Behind the workers that it asks for stands one more receiver and one more deliver,
+ * the quarantine worker, whose index is workers.delivers or workers.receivers: it has one connection at a time, of who has killed one.
+ * process_instances - the same for this process's configuration. */
 uint16_t process_places(const struct config *c, enum ipc_role role);
 uint16_t process_instances(const struct process *p, enum ipc_role role);
 /* process_violation - a peer's message made no sense: log ipc_violation with `why`, close the channel when the handler has returned, and tell the

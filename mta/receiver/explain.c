@@ -38,14 +38,16 @@ static void on_step(void *context, const char *rule, const char *verdict, struct
 static void tell_client(const struct telling *t)
 {
     const struct config_listener *l = &CONFIG_ITEMS(t->r->config, t->r->config->listeners, struct config_listener)[t->s->listener];
-    uint8_t memory[HOST_NAME_BYTES_MAX + NET_TEXT_BYTES_MAX + 32];
+    uint8_t memory[HOST_NAME_BYTES_MAX + NET_TEXT_BYTES_MAX + LOGIN_BYTES_MAX + CONFIG_NAME_BYTES_MAX + 48];
     struct buf text = BUF_OVER(memory);
     buf_put(&text, session_name(t->s));
     buf_put_c(&text, '[');
     net_print_ip(&text, &t->s->client);
     BUF_LIT(&text, "] at listen ");
     buf_put_cut(&text, config_bytes(t->r->config, l->name));
-    send_row(t, 0, "client", t->s->trusted ? "trusted" : "stranger", buf_bytes(&text), 0);
+    if (t->s->login_len > 0) BUF_LIT(&text, ", logged in as ");
+    buf_put_cut(&text, bytes_of(t->s->login, t->s->login_len));
+    send_row(t, 0, "client", session_is_ours(t->s) ? "trusted" : "stranger", buf_bytes(&text), 0);
 }
 
 static void tell_admission(struct telling *t, const struct admission *a)
@@ -79,6 +81,13 @@ void explain_run(struct receiver *r, struct session *s)
     if (s->wait != WAIT_NONE) return;
     if (s->name_asked) { /* its name is a part of the answer */
         session_wait(r, s, WAIT_INQUIRY, INQUIRY_WAIT_MS);
+        return;
+    }
+    const struct smtp_policy_answer login = login_may_send(r, s);
+    if (login.code != 250) {
+        tell_client(&t);
+        send_row(&t, 0, "login", "refused", login.text, 0);
+        end(&t, false, login.text);
         return;
     }
     if (inquiry_judge(r, s, NULL, &j)) return;
@@ -130,7 +139,9 @@ void explain_begin(struct receiver *r, struct ipc_channel *from, const struct ip
     s->client = m->client;
     s->explain_request = m->request;
     s->explain_epoch = ipc_peer_epoch(from);
-    s->trusted = m->authenticated || config_trusts(r->config, listener_at(r, m->listener), &m->client);
+    s->login_len = m->login.len;
+    if (m->login.len > 0) memcpy(s->login, m->login.ptr, m->login.len);
+    s->trusted = config_trusts(r->config, listener_at(r, m->listener), &m->client);
     smtp_server_init(&s->server, &r->listeners[m->listener]);
     inquiry_new_client(s);
     if (!take_addresses(s, m)) {

@@ -139,7 +139,7 @@ struct session { /* lies in pages of its own; an idle one has touched two of the
     uint32_t login_len;        /* as whom it is authenticated; 0 = not */
     uint8_t login_by;          /* enum smtp_sasl_mechanism */
     bool spent;                /* the recipient or message that is being judged is counted for its login */
-    uint8_t login[255];
+    uint8_t login[LOGIN_BYTES_MAX];
 
     struct bytes fresh;        /* what the ring lends for this turn */
     struct chain held;         /* input that waits */

@@ -27,5 +27,6 @@ int command_explain(struct ctl *c, const char *const *arguments, uint32_t count)
     struct ipc_admin ask = {.verb = ADMIN_EXPLAIN, .to = bytes_of_cstr(arguments[0]), .from = c->ask.from, .client = c->ask.client,
                             .domain = c->ask.domain, .reason = c->auth ? bytes_of_cstr(c->auth) : (struct bytes){0}, .site = c->ask.site};
     if (ask.to.len == 0 || ask.to.len > MAIL_ADDRESS_BYTES_MAX) return usage("this is no address", arguments[0]);
+    if (ask.reason.len > LOGIN_BYTES_MAX) return usage("this login is too long", c->auth);
     return link_ask(c, &ask, on_row, c, &end);
 }
