@@ -167,20 +167,6 @@ enum { IPC_PROBLEMS_BYTES_MAX = 32 * 1024, TABLE_KEY_BYTES_MAX = 512, TABLE_VALU
     F(u32, epoch, 0)                              \
     F(u8, last, 1)                                /* no more come, and this one names nobody */ \
     F(addr, client, 0)
-#define IPC_CLIENT_NAME_FIELDS(F) \
-    F(u64, request, 0)                            \
-    F(addr, client, 0)
-#define IPC_CLIENT_NAMED_FIELDS(F) \
-    F(u64, request, 0)                            \
-    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */ \
-    F(u8, why, 3)                                 /* enum naming_result, mta/ipc/hosts.h: why it is unknown */
-#define IPC_MAILBOX_CHECK_FIELDS(F) \
-    F(u64, request, 0)                            \
-    F(u16, route, 0)                              \
-    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
-#define IPC_MAILBOX_CHECKED_FIELDS(F) \
-    F(u64, request, 0)                            \
-    F(u8, known, 2)                               /* 0 no such mailbox, 1 exists or will be made, 2 cannot tell now */
 #define IPC_BODY_OPEN_FIELDS(F) F(u64, transaction, 0)
 #define IPC_BODY_FILE_FIELDS(F) \
     F(u64, transaction, 0)                        \

@@ -4,6 +4,22 @@
 #ifndef MTA_IPC_MESSAGES_RECEIVER_H
 #define MTA_IPC_MESSAGES_RECEIVER_H
 
+/* ---- who the client is, and whether a mailbox exists ---- */
+#define IPC_CLIENT_NAME_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(addr, client, 0)
+#define IPC_CLIENT_NAMED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(bytes, name, HOST_NAME_BYTES_MAX)           /* forward-confirmed, or empty: "unknown" */ \
+    F(u8, why, 3)                                 /* enum naming_result, mta/ipc/hosts.h: why it is unknown */
+#define IPC_MAILBOX_CHECK_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u16, route, 0)                              \
+    F(bytes, rcpt, MAIL_ADDRESS_BYTES_MAX)
+#define IPC_MAILBOX_CHECKED_FIELDS(F) \
+    F(u64, request, 0)                            \
+    F(u8, known, 2)                               /* 0 no such mailbox, 1 exists or will be made, 2 cannot tell now */
+
 /* ---- authenticating ---- */
 /* A password file as it is now, open for reading: given when the auth process is started, and again when the file has changed. */
 #define IPC_AUTH_FILE_FIELDS(F) F(u16, block, 0)  /* index in the configuration */
