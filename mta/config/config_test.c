@@ -133,6 +133,7 @@ static const struct problem_case problem_cases[] = {
      "t:2:44: error: `auth' in relay is not supported yet\n"
      "t:2:64: error: unknown key `foo' in relay\n"},
     {"route r { match any; relay smtps://x { tls opportunistic } }", "t:2:22: error: smtps: begins with TLS; expected tls encrypt or tls verify\n"},
+    {"route r { match any; relay smtps://x smtp://y }", "t:2:38: error: smtp: and smtps: in one relay; expected all hosts the same way\n"},
     {"route r { match any; mx { tls verify encrypt } }",
      "t:2:38: error: `tls' is `encrypt'; expected off, opportunistic, encrypt or verify, and dane beside the last three\n"},
     {"route r { match any; mx { tls off dane } }", "t:2:27: error: `tls off' and `dane' contradict each other\n"},
@@ -253,7 +254,7 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
-    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
+    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] smtps://b:26 { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
     "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\"; rewrite ours more; sub-address + }\n"
     "route m { match rcpt-domain t.example; mx { tls dane encrypt } }\n"
     "table more { entry a \"b c\" }\n"
