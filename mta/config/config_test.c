@@ -254,7 +254,8 @@ static void test_config_later_blocks_are_refused_by_name(void **state)
 static const char whole_text[] =
     "config-version 1\nhostname MX.Example.org\npostmaster \"\\\"odd name\\\"@example.org\"\n"
     "listen mx { address *:25 192.0.2.1:26; trust local nets; bare-newline normalise; strict; max-connections 5 }\n"
-    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] smtps://b:26 { tls verify }; source ::1 127.0.0.1; family ipv6; helo a.b }\n"
+    "route a { match rcpt-domain ours B.example; match client nets; relay smtps://[::1] smtps://b:26 { tls verify }; "
+    "source ::1 127.0.0.1; family ipv6; helo a.b }\n"
     "route b { match rcpt x@y.z; reject 550 5.1.1 go  away }\nroute c { match any; maildir \"/m/a b/{domain}\"; rewrite ours more; sub-address + }\n"
     "route m { match rcpt-domain t.example; mx { tls dane encrypt } }\n"
     "table more { entry a \"b c\" }\n"
