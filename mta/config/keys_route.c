@@ -10,8 +10,7 @@
 #include "smtp/address.h"
 
 enum {
-    RELAY_PORT_DEFAULT = 25, RELAY_PORT_TLS = 465,
-    LMTP_PORT_DEFAULT = 24,      /* RFC 2033 5: not 25; 24 is what others use */
+    RELAY_PORT_DEFAULT = 25, RELAY_PORT_TLS = 465, LMTP_PORT_DEFAULT = 24, /* RFC 2033 5: not 25; 24 is what others use */
     REJECT_TEXT_BYTES_MAX = 400, /* with "550 " and a recipient of 256 it stays below a reply line of 512 twice over */
 };
 
@@ -208,6 +207,7 @@ void read_key_transport(struct loader *l, const struct grammar_statement *s, voi
 {
     struct config_route *r = &((struct route_draft *)owner)->route;
     set_action(l, s, r, ACTION_TRANSPORT);
+    r->tls = ROUTE_TLS_OPPORTUNISTIC;
     if (!take_words(l, s, 1, 1, BYTES("the name of a table"))) return;
     struct bytes word = word_of(l, s, 1);
     const struct table *t = find_table(l, word);
@@ -238,6 +238,7 @@ void read_key_lmtp(struct loader *l, const struct grammar_statement *s, void *ow
         r->relay_is_address = true;
         r->relay_address = net_of_path(path);
         r->relay_host = image_text(l, path);
+        r->tls = ROUTE_TLS_OFF; /* nobody is between */
         return;
     }
     struct config_relay only;
@@ -248,6 +249,7 @@ void read_key_lmtp(struct loader *l, const struct grammar_statement *s, void *ow
     }
     only.host = image_text(l, host);
     set_first(r, &only);
+    r->tls = ROUTE_TLS_OPPORTUNISTIC;
 }
 
 void read_key_mx(struct loader *l, const struct grammar_statement *s, void *owner)

@@ -95,7 +95,6 @@ static void put_secrecy(const struct manager *m, const struct site *s, const str
     struct hop hop;
     bool address = s->action != ACTION_MX && site_hop(m, s, s->action == ACTION_RELAY ? h->preference : 0, &hop) && hop.is_address;
     if (!address || q.level == SECRECY_VERIFY) q.name = h->name;
-    if (address && hop.address.family == NET_UNIX) q.level = SECRECY_NONE; /* nobody is between */
     if (route->tls_dane && h->dane == HOST_DANE_TLSA) { /* it decides, whatever else the route says */
         q.level = SECRECY_DANE;
         q.tlsa = h->tlsa;
