@@ -93,6 +93,7 @@ static const struct content_case contents[] = {
     {"mailbox line", "From me Mon Jan 1\nFrom: f@x\n\nb\n", "From: f@x\r\n\r\nb\r\n", "", false, false, false},
     {"the header ends at a line that is none", "From: f@x\nsome words\nmore: yes\n", "From: f@x\r\n\r\nsome words\r\nmore: yes\r\n", "", false, false, false},
     {"a blank before the colon", "From : f@x\n\n", "From : f@x\r\n\r\n", "", false, false, false},
+    {"a quote without end", "From: f@x\nTo:\"e\n\nb\n", "From: f@x\r\nTo:\"e@d.example\r\n\r\nb\r\n", "\"e", true, false, false},
     {"gateway", "From: root\n\nb\n", "From: root\r\n\r\nb\r\n", "", false, false, true},
     {"gateway without From", "Subject: s\n\nb\n", "Subject: s\r\n\r\nb\r\n", "", false, false, true},
 };
