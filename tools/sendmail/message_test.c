@@ -98,6 +98,13 @@ static const struct content_case contents[] = {
     {"gateway without From", "Subject: s\n\nb\n", "Subject: s\r\n\r\nb\r\n", "", false, false, true},
 };
 
+static void content_drop(struct content *c)
+{
+    free(c->text.ptr);
+    free(c->recipients.octets.ptr);
+    free(c->recipients.ends);
+}
+
 static void test_content_make_keeps_what_can_be_kept(void **state)
 {
     (void)state;
@@ -115,6 +122,7 @@ static void test_content_make_keeps_what_can_be_kept(void **state)
         print_message("%s: %.*s [%.*s]\n", k->what, (int)out.text.len, (const char *)out.text.ptr, (int)rcpts.len, (const char *)rcpts.ptr);
         assert_true(bytes_equal(grown_bytes(&out.text), bytes_of_cstr(k->want)));
         assert_true(bytes_equal(buf_bytes(&rcpts), bytes_of_cstr(k->rcpts)));
+        content_drop(&out);
     }
 }
 
@@ -135,6 +143,7 @@ static void test_content_make_breaks_long_lines(void **state)
         rest = bytes_from(rest, line + 2);
     }
     assert_int_equal(octets, sizeof input - 1);
+    content_drop(&out);
 }
 
 int main(void)
