@@ -107,7 +107,7 @@ void request_begin(struct control *c, struct client *k)
                                         : BYTES("not allowed: be root, or in the group mtaadm"));
         return;
     }
-    if (k->ask.verb >= ADMIN_TABLE_LIST) {
+    if (k->ask.verb == ADMIN_TABLE_LIST || k->ask.verb == ADMIN_TABLE_LOOKUP || k->ask.verb == ADMIN_TABLE_RELOAD) {
         tables_request(c, k);
         return;
     }
