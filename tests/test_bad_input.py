@@ -168,7 +168,7 @@ BROKEN_CONFIGURATIONS = [
     ("unknown key", "config-version 1\nlistn main { address 127.0.0.1:25 }\n", (":2:1", "did you mean", "listen")),
     ("duplicate key", "config-version 1\nhostname a.example\nhostname b.example\n", (":3:1", "hostname")),
     ("later version", "config-version 2\n", ("version",)),
-    ("not built yet", "config-version 1\ntls { }\n", (":2:1", "not supported yet")),
+    ("not built yet", "config-version 1\nmilter m { }\n", (":2:1", "not supported yet")),
     ("binary", "\0\1\2\377" * 50, ("error",)),
     ("bad unit", "config-version 1\nqueue { expire 5 }\n", (":2:", "expire")),
     ("route without action", "config-version 1\nlisten main { address 127.0.0.1:25 }\nroute x { match any }\n", (":3:1", "route")),

@@ -111,7 +111,7 @@ void request_begin(struct control *c, struct client *k)
         explain_request(c, k);
         return;
     }
-    if (k->ask.verb >= ADMIN_TABLE_LIST) {
+    if (k->ask.verb == ADMIN_TABLE_LIST || k->ask.verb == ADMIN_TABLE_LOOKUP || k->ask.verb == ADMIN_TABLE_RELOAD) {
         tables_request(c, k);
         return;
     }

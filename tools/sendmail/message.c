@@ -141,10 +141,12 @@ static void put_addresses(struct header *h, struct bytes field, uint32_t body)
     uint32_t at = 0;
     while (address_next(&scan, &a)) {
         if (a.has_domain) continue;
-        grown_put(&h->out->text, bytes_slice(field, at, body + a.end - at));
+        uint32_t end = body + a.end;
+        if (end > field.len - 2) end = field.len - 2; /* a quote that nobody closed runs into the line end */
+        grown_put(&h->out->text, bytes_slice(field, at, end - at));
         grown_put(&h->out->text, BYTES("@"));
         grown_put(&h->out->text, h->domain);
-        at = body + a.end;
+        at = end;
     }
     grown_put(&h->out->text, bytes_from(field, at));
 }
@@ -227,7 +229,11 @@ void content_make(const struct job *j, struct bytes input, struct bytes sender, 
     /* The first line of a mailbox file, which some programs leave on what they pass on. */
     if (next_line(&behind, &line) && bytes_starts(line, BYTES("From ")) && field_name(line).len == 0) rest = behind;
     read_header(&h, &rest);
-    if (h.has_resent) out->recipients = h.resent;
+    if (h.has_resent) {
+        free(out->recipients.octets.ptr);
+        free(out->recipients.ends);
+        out->recipients = h.resent;
+    }
     if (!h.has_from && !j->gateway) put_from(j, sender, domain, &out->text);
     grown_put(&out->text, BYTES("\r\n"));
     while (next_line(&rest, &line)) {

@@ -93,9 +93,17 @@ static const struct content_case contents[] = {
     {"mailbox line", "From me Mon Jan 1\nFrom: f@x\n\nb\n", "From: f@x\r\n\r\nb\r\n", "", false, false, false},
     {"the header ends at a line that is none", "From: f@x\nsome words\nmore: yes\n", "From: f@x\r\n\r\nsome words\r\nmore: yes\r\n", "", false, false, false},
     {"a blank before the colon", "From : f@x\n\n", "From : f@x\r\n\r\n", "", false, false, false},
+    {"a quote without end", "From: f@x\nTo:\"e\n\nb\n", "From: f@x\r\nTo:\"e@d.example\r\n\r\nb\r\n", "\"e", true, false, false},
     {"gateway", "From: root\n\nb\n", "From: root\r\n\r\nb\r\n", "", false, false, true},
     {"gateway without From", "Subject: s\n\nb\n", "Subject: s\r\n\r\nb\r\n", "", false, false, true},
 };
+
+static void content_drop(struct content *c)
+{
+    free(c->text.ptr);
+    free(c->recipients.octets.ptr);
+    free(c->recipients.ends);
+}
 
 static void test_content_make_keeps_what_can_be_kept(void **state)
 {
@@ -114,6 +122,7 @@ static void test_content_make_keeps_what_can_be_kept(void **state)
         print_message("%s: %.*s [%.*s]\n", k->what, (int)out.text.len, (const char *)out.text.ptr, (int)rcpts.len, (const char *)rcpts.ptr);
         assert_true(bytes_equal(grown_bytes(&out.text), bytes_of_cstr(k->want)));
         assert_true(bytes_equal(buf_bytes(&rcpts), bytes_of_cstr(k->rcpts)));
+        content_drop(&out);
     }
 }
 
@@ -134,6 +143,7 @@ static void test_content_make_breaks_long_lines(void **state)
         rest = bytes_from(rest, line + 2);
     }
     assert_int_equal(octets, sizeof input - 1);
+    content_drop(&out);
 }
 
 int main(void)
