@@ -211,7 +211,7 @@ enum err child_start(struct master *m, struct child *c)
 
 bool child_takes(const struct child *c)
 {
-    return c->role != ROLE_CONNECTOR && c->role != ROLE_DELIVER && c->role != ROLE_MAILBOX && c->role != ROLE_CONTROL;
+    return c->role != ROLE_CONNECTOR && c->role != ROLE_DELIVER && c->role != ROLE_CONTROL;
 }
 
 bool children_start(struct master *m, bool taking)

@@ -161,7 +161,8 @@ must_use enum err child_start(struct master *m, struct child *c);
  * greeting waits for the first ones only. False after one line was logged.
  */
 bool children_start(struct master *m, bool taking);
-/* child_takes - whether it is one of those that mail is taken with: all but those that deliver, and mtactl's. */
+/* child_takes - whether it is one of those that mail is taken with: all but those that
+ * send it to other hosts, and mtactl's. The mailbox process is one: receivers ask it at RCPT whether a mailbox is there. */
 bool child_takes(const struct child *c);
 /* child_kill - SIGKILL, with the reason for the line that its death will be. */
 void child_kill(struct child *c, const char *why);
